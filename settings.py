@@ -1,0 +1,243 @@
+"""Every setting, from flags, PARLEY_* variables and .env, in this order. It does not know what they are for.
+
+An unknown name and a bad value are refused, with the valid ones named; secrets are masked wherever settings
+are printed. The table in README.md is made from these fields (`python -m settings`).
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, cast, get_args
+
+from dotenv import dotenv_values
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+PREFIX = "PARLEY_"
+TOKEN_NAMES = ("HF_TOKEN", "HUGGINGFACE_API_KEY")
+
+
+class SettingsError(Exception):
+    """A setting that cannot be used; the message names it, what is wrong, and what is valid."""
+
+
+class Settings(BaseSettings):
+    """One field a setting; its description is its documentation, its default the recommended value."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_file=".env",
+        env_file_encoding="utf-8",
+        extra="ignore",
+        env_ignore_empty=True,
+        frozen=True,
+    )
+
+    data: Path = Field(Path(".parley"), description="folder for the index, the uploads and the conversations")
+    corpus: Annotated[tuple[Path, ...], NoDecode] = Field(
+        (Path("txt"), Path("pdfs")), description="folders of documents, separated by commas"
+    )
+    llm: str = Field(
+        "auto",
+        description="auto, extractive (no model: quotes), smollm2 (bundled), remote, or a model's name or path",
+    )
+    llm_url: str = Field("", description="base URL of an OpenAI-compatible server, for `PARLEY_LLM=remote`")
+    llm_key: SecretStr = Field(SecretStr(""), description="key of that server")
+    llm_model: str = Field("", description="model to ask that server for; empty: the first it lists")
+    download: bool = Field(
+        False, description="agree to download a language model of more than 1 GB without being asked"
+    )
+    quantize: Literal["nf4", "int8", "none"] = Field(
+        "nf4", description="how a local model's weights are stored"
+    )
+    gpu_layout: Literal["auto", "split"] = Field(
+        "auto", description="auto: a second GPU only when one is too small; split: spread over all GPUs"
+    )
+    trust_remote_code: bool = Field(
+        False, description="run code that comes with a model: only if you trust it"
+    )
+    embedder: str = Field("auto", description="sentence-transformers model, by name or path")
+    reranker: str = Field(
+        "none", description="cross-encoder that reorders the passages, by name or path, or none"
+    )
+    chain: Literal["stuff", "map_reduce", "refine", "map_rerank"] = Field(
+        "stuff", description="how the passages reach the model: all at once, or one by one"
+    )
+    prompt: Path | None = Field(
+        None, description="file with your own prompt: it needs {context} and {question}"
+    )
+    compress: bool = Field(False, description="give the model only the sentences of a passage that matter")
+    memory: Literal["buffer", "summary", "none"] = Field(
+        "buffer",
+        description="what a follow-up question can refer to: the last turns, also a summary, or nothing",
+    )
+    k: int = Field(4, ge=1, le=50, description="passages an answer is made from, at most")
+    floor: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="score under which a passage does not count as found; empty: the calibrated one",
+    )
+    chunk_size: int = Field(1000, ge=20, le=20_000, description="characters of a chunk, at most")
+    chunk_overlap: int = Field(150, ge=0, le=10_000, description="characters that neighbouring chunks share")
+    splitter: Literal["recursive", "character"] = Field(
+        "recursive", description="recursive: at paragraphs, sentences, words; character: at blank lines only"
+    )
+    temperature: float = Field(0.0, ge=0, le=2, description="0: always the likeliest token; above: sampling")
+    top_p: float = Field(
+        0.95, gt=0, le=1, description="when sampling: the likeliest tokens of this total probability"
+    )
+    top_k: int = Field(40, ge=0, description="when sampling: this many likeliest tokens; 0: all")
+    repetition_penalty: float = Field(
+        1.1, ge=1, le=2, description="above 1: tokens already used become less likely"
+    )
+    max_new_tokens: int = Field(512, ge=1, le=32_768, description="tokens of an answer, at most")
+    asr: str = Field(
+        "auto",
+        description="auto, faster-whisper:SIZE, openai-whisper:SIZE (a path may stand for SIZE), pocketsphinx",
+    )
+    language: str = Field("auto", description="language that is spoken (en, de, …), or auto: detected")
+    tts: str = Field("auto", description="text to speech: auto, gtts, espeak-ng, kokoro, openai, none")
+    tts_url: str = Field(
+        "", description="base URL of an OpenAI-compatible speech server, for `PARLEY_TTS=openai`"
+    )
+    tts_key: SecretStr = Field(SecretStr(""), description="key of that server")
+    voice: str = Field("", description="voice of that engine; empty: the one for the answer's language")
+    speed: float = Field(1.0, ge=0.5, le=2, description="how fast the voice speaks")
+    host: str = Field("127.0.0.1", description="address to serve on; any but loopback needs PARLEY_AUTH")
+    port: int = Field(7860, ge=0, le=65_535, description="port to serve on; 0: any free one")
+    auth: SecretStr = Field(
+        SecretStr(""), description="who may sign in: user:password[,user:password…], or none"
+    )
+    offline: bool = Field(False, description="1: no outgoing connection, from any part")
+    allow_private_urls: bool = Field(False, description="1: web pages may be read from private addresses too")
+    hf_token: SecretStr = Field(
+        SecretStr(""),
+        validation_alias=AliasChoices("hf_token", *TOKEN_NAMES),
+        description="Hugging Face token for gated models, read from HF_TOKEN or HUGGINGFACE_API_KEY",
+    )
+
+    @field_validator("corpus", mode="before")
+    @classmethod
+    def _folders(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(Path(part.strip()) for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("chunk_overlap")
+    @classmethod
+    def _overlap_fits(cls, value: int, info: Any) -> int:
+        size = info.data.get("chunk_size")
+        if size is not None and value >= size:
+            raise ValueError(f"must be smaller than PARLEY_CHUNK_SIZE ({size})")
+        return value
+
+    @field_validator("auth")
+    @classmethod
+    def _auth_is_pairs(cls, value: SecretStr) -> SecretStr:
+        parse_auth(value)
+        return value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, dotenv_settings
+
+    @property
+    def users(self) -> dict[str, str]:
+        """User → password; empty without sign-in."""
+        return parse_auth(self.auth)
+
+    @property
+    def open_to_all(self) -> bool:
+        """Whether serving beyond this machine without sign-in was asked for in so many words."""
+        return self.auth.get_secret_value() == "none"
+
+
+def parse_auth(value: SecretStr) -> dict[str, str]:
+    """`user:password[,user:password…]` → pairs. Raises ValueError, which never quotes the value."""
+    text = value.get_secret_value().strip()
+    if text in {"", "none"}:
+        return {}
+    pairs = [part.strip().partition(":") for part in text.split(",")]
+    if any(not user or not password for user, _, password in pairs):
+        raise ValueError("must be user:password[,user:password…], or none")
+    return {user: password for user, _, password in pairs}
+
+
+def load_settings(
+    flags: Mapping[str, object] | None = None, env_file: Path | None = Path(".env")
+) -> Settings:
+    """The settings in force. `flags`: field → value, as given on the command line.
+
+    Raises SettingsError for an unknown PARLEY_ name or a bad value.
+    """
+    given = dict(dotenv_values(env_file)) if env_file and env_file.is_file() else {}
+    _refuse_unknown([*os.environ, *given])
+    try:
+        build: Any = Settings  # its signature takes parsed values, while flags are text
+        return cast(
+            Settings, build(_env_file=env_file, **{k: v for k, v in (flags or {}).items() if v is not None})
+        )
+    except ValidationError as error:
+        raise SettingsError("\n".join(_explain(item) for item in error.errors())) from None
+
+
+def _refuse_unknown(names: Iterable[str]) -> None:
+    valid = [variable(name) for name in Settings.model_fields if name != "hf_token"]
+    for name in names:
+        if name.upper().startswith(PREFIX) and name.upper() not in valid:
+            near = difflib.get_close_matches(name.upper(), valid, n=1)
+            hint = f"Did you mean {near[0]}? " if near else ""
+            raise SettingsError(f"{name} is not a setting. {hint}The settings are: {', '.join(valid)}.")
+
+
+def _explain(item: Any) -> str:
+    field = str(item["loc"][0])
+    if field in TOKEN_NAMES:
+        return f"{field}: {item['msg']}."
+    info = Settings.model_fields.get(field)
+    choices = get_args(info.annotation) if info is not None and item["type"] == "literal_error" else ()
+    problem = f"is not one of {', '.join(choices)}" if choices else item["msg"].removeprefix("Value error, ")
+    value = "" if info is not None and info.annotation is SecretStr else f" {item['input']!r}"
+    meaning = f" It means: {info.description}." if info is not None else ""
+    return f"{variable(field)}:{value} {problem[0].lower()}{problem[1:]}.{meaning}"
+
+
+def variable(field: str) -> str:
+    """The environment variable of a field."""
+    return PREFIX + field.upper()
+
+
+def markdown_table() -> str:
+    """The README's table of all settings."""
+    rows = ["| variable | default | what it does |", "| --- | --- | --- |"]
+    for name, info in Settings.model_fields.items():
+        shown = "`HF_TOKEN`" if name == "hf_token" else f"`{variable(name)}`"
+        choices = get_args(info.annotation) if "Literal" in str(info.annotation) else ()
+        meaning = (f"{' · '.join(f'`{c}`' for c in choices)}: " if choices else "") + (info.description or "")
+        rows.append(f"| {shown} | {_shown_default(info.default)} | {meaning.replace('|', '·')} |")
+    return "\n".join(rows)
+
+
+def _shown_default(value: object) -> str:
+    if isinstance(value, SecretStr) or value in (None, ""):
+        return ""
+    if isinstance(value, tuple):
+        return f"`{','.join(str(part) for part in value)}`"
+    return f"`{int(value) if isinstance(value, bool) else value}`"
+
+
+if __name__ == "__main__":
+    import sys
+
+    sys.stdout.write(markdown_table() + "\n")

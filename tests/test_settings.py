@@ -1,0 +1,93 @@
+"""Settings: where they come from, what is refused, what is never shown."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from settings import Settings, SettingsError, load_settings, markdown_table, variable
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith("PARLEY_") or name in {"HF_TOKEN", "HUGGINGFACE_API_KEY"}:
+            monkeypatch.delenv(name)
+
+
+def test_flags_win_over_variables_and_variables_over_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    env_file = tmp_path / ".env"
+    env_file.write_text("PARLEY_K=2\nPARLEY_PORT=1002\nPARLEY_SPEED=1.2\nOTHER=kept out\n")
+    monkeypatch.setenv("PARLEY_K", "3")
+    monkeypatch.setenv("PARLEY_PORT", "1003")
+    settings = load_settings({"k": "4"}, env_file=env_file)
+    assert (settings.k, settings.port, settings.speed) == (4, 1003, 1.2)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("PARLEY_CHAIN", "stuffed", "stuff, map_reduce, refine, map_rerank"),
+        ("PARLEY_K", "0", "greater than or equal to 1"),
+        ("PARLEY_CHUNK_OVERLAP", "1000", "smaller than PARLEY_CHUNK_SIZE"),
+        ("PARLEY_OFFLINE", "perhaps", "boolean"),
+        ("PARLEY_AUTH", "nobody", "user:password"),
+        ("PARLEY_CHUNK_SISE", "1", "Did you mean PARLEY_CHUNK_SIZE?"),
+    ],
+)
+def test_a_bad_name_or_value_is_refused_with_what_is_valid(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, expected: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=re.escape(name)) as caught:
+        load_settings(env_file=None)
+    assert expected in str(caught.value)
+
+
+def test_an_unknown_name_in_the_file_is_refused_too(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("PARLEY_MODEL=x\n")
+    with pytest.raises(SettingsError, match="PARLEY_MODEL is not a setting"):
+        load_settings(env_file=tmp_path / ".env")
+
+
+def test_an_empty_variable_leaves_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PARLEY_K", "")
+    monkeypatch.setenv("PARLEY_FLOOR", "")
+    settings = load_settings(env_file=None)
+    assert (settings.k, settings.floor) == (4, None)
+
+
+@pytest.mark.parametrize("name", ["HF_TOKEN", "HUGGINGFACE_API_KEY"])
+def test_secrets_are_read_and_masked(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "hf_secret")
+    monkeypatch.setenv("PARLEY_LLM_KEY", "key_secret")
+    monkeypatch.setenv("PARLEY_AUTH", "anna:pass_secret, ben:a:b_secret")
+    settings = load_settings(env_file=None)
+    assert settings.hf_token.get_secret_value() == "hf_secret"
+    assert settings.users == {"anna": "pass_secret", "ben": "a:b_secret"}
+    assert "secret" not in repr(settings).replace("SecretStr", "")
+    assert "secret" not in str(settings)
+
+
+def test_a_refused_secret_is_not_quoted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PARLEY_AUTH", "anna:ok,hunter2")
+    with pytest.raises(SettingsError) as caught:
+        load_settings(env_file=None)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_every_setting_is_documented() -> None:
+    table = markdown_table()
+    for name, info in Settings.model_fields.items():
+        assert info.description
+        assert (variable(name) in table) or name == "hf_token"
+
+
+def test_the_readme_has_the_table() -> None:
+    readme = Path(__file__).parent.parent / "README.md"
+    assert markdown_table() in readme.read_text(encoding="utf-8")
