@@ -1,0 +1,166 @@
+"""HybridRetriever: a question → ranked passages with a calibrated score, from the store's two searches.
+
+Candidates come from the dense search and from BM25. Each gets the probability, by logistic regression, that
+it answers the question, from two numbers that have an absolute scale: its cosine to the question, and the
+share of the question's inverse-document-frequency mass that its words cover. Reciprocal ranks have no such
+scale, and rank worse too: docs/retrieval.md has the comparison and how the constants were fitted.
+
+It does not know where the store keeps its chunks, nor what is done with the passages.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from langchain_core.callbacks import CallbackManagerForRetrieverRun
+from langchain_core.documents import Document
+from langchain_core.embeddings import Embeddings
+from langchain_core.retrievers import BaseRetriever
+from numpy.typing import NDArray
+from pydantic import Field
+
+from rag.cancel import current
+from rag.chunks import Chunk
+from rag.store import ChunkStore, Hit
+from rag.terms import question_terms, terms
+
+DEFAULT_FLOOR = 0.05
+CANDIDATES = 50  # from each of the two searches
+RERANKED = 20  # passages that a reranker reads
+_COSINE, _COVERAGE, _BIAS = 5.2, 7.2, -7.2  # fitted by scripts/fit_retriever.py
+_SAME_PLACE = 0.5  # chunks of one source that share more than this of the shorter one are one passage
+
+
+@runtime_checkable
+class Reranker(Protocol):
+    """Reads question and passage together."""
+
+    def scores(self, question: str, passages: Sequence[str]) -> NDArray[np.float32]:
+        """One number for each passage, higher is better; any scale."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A chunk that one of the searches found, and the two numbers that its score is made from."""
+
+    id: int
+    chunk: Chunk
+    cosine: float
+    coverage: float  # share of the question's idf mass that the chunk's words hold, 0 to 1
+
+    @property
+    def score(self) -> float:
+        """The calibrated probability, 0 to 1, that this chunk answers the question."""
+        return 1 / (1 + math.exp(-(_COSINE * self.cosine + _COVERAGE * self.coverage + _BIAS)))
+
+
+class HybridRetriever(BaseRetriever):
+    """Dense and BM25 candidates, ranked by their calibrated score, or by a reranker where there is one.
+
+    A Document's text is the chunk's; its metadata: id, source, page, start, end, title, section and score.
+    With a reranker the order is its, while `score` and the floor stay the calibrated ones.
+    """
+
+    store: ChunkStore
+    embedder: Embeddings
+    k: int = Field(4, ge=1)
+    floor: float = Field(DEFAULT_FLOOR, ge=0, le=1)  # what scores less does not count as found
+    reranker: Reranker | None = None
+
+    def search(self, query: str, k: int) -> list[Document]:
+        """The k best passages, best first, whatever their score."""
+        ranked = rank(self.candidates(query))
+        if self.reranker is not None:
+            ranked = _rerank(self.reranker, query, ranked, max(RERANKED, k))
+        return [_document(candidate) for candidate in ranked[:k]]
+
+    def candidates(self, query: str) -> list[Candidate]:
+        """What the two searches found, in no particular order; empty for a query without a word."""
+        if not query.strip():
+            return []
+        vector = _unit(np.asarray(self.embedder.embed_query(query), dtype=np.float32))
+        current().raise_if_cancelled()
+        dense = self.store.search_vector(vector, CANDIDATES)
+        return _candidates(query, dense, self.store.search_text(query, CANDIDATES))
+
+    def _get_relevant_documents(
+        self, query: str, *, run_manager: CallbackManagerForRetrieverRun
+    ) -> list[Document]:
+        return [
+            document for document in self.search(query, self.k) if document.metadata["score"] >= self.floor
+        ]
+
+
+def rank(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """By score, best first, each passage once: no copy from another file, no neighbour that is mostly it."""
+    kept: list[Candidate] = []
+    texts: set[str] = set()
+    for candidate in sorted(candidates, key=lambda c: (-c.score, c.chunk.source, c.chunk.start)):
+        text = " ".join(candidate.chunk.text.split())
+        if text not in texts and not any(_same_place(candidate.chunk, other.chunk) for other in kept):
+            kept.append(candidate)
+            texts.add(text)
+    return kept
+
+
+def _candidates(query: str, dense: Sequence[Hit], sparse: Sequence[Hit]) -> list[Candidate]:
+    chunks = {hit.id: hit.chunk for hit in (*dense, *sparse)}
+    cosines = {hit.id: hit.score for hit in dense}
+    lowest = min(cosines.values(), default=0.0)  # what only BM25 found is at most this near
+    coverages = _coverages(query, {id: frozenset(terms(chunk.indexed_text)) for id, chunk in chunks.items()})
+    return [Candidate(id, chunk, cosines.get(id, lowest), coverages[id]) for id, chunk in chunks.items()]
+
+
+def _coverages(query: str, held: Mapping[int, frozenset[str]]) -> dict[int, float]:
+    """Share of the question's idf mass that each chunk's terms hold.
+
+    A term's frequency is counted among the candidates: those are the chunks it has to tell apart, and a rare
+    term's chunks are all among them. A term that no candidate holds weighs most: it is the best sign that
+    the documents do not have the answer.
+    """
+    wanted = question_terms(query)
+    frequency = Counter(term for have in held.values() for term in wanted if term in have)
+    weight = {
+        term: math.log(1 + (len(held) - frequency[term] + 0.5) / (frequency[term] + 0.5)) for term in wanted
+    }
+    mass = sum(weight.values()) or 1.0
+    return {id: sum(weight[term] for term in wanted if term in have) / mass for id, have in held.items()}
+
+
+def _same_place(one: Chunk, other: Chunk) -> bool:
+    shared = min(one.end, other.end) - max(one.start, other.start)
+    shorter = min(one.end - one.start, other.end - other.start)
+    return one.source == other.source and shared > _SAME_PLACE * shorter
+
+
+def _rerank(reranker: Reranker, query: str, ranked: list[Candidate], read: int) -> list[Candidate]:
+    current().raise_if_cancelled()
+    head = ranked[:read]
+    scores = reranker.scores(query, [candidate.chunk.text for candidate in head])
+    order = np.argsort(-np.asarray(scores), kind="stable")
+    return [head[i] for i in order] + ranked[read:]
+
+
+def _document(candidate: Candidate) -> Document:
+    chunk = candidate.chunk
+    metadata = {
+        "id": candidate.id,
+        "source": chunk.source,
+        "page": chunk.page,
+        "start": chunk.start,
+        "end": chunk.end,
+        "title": chunk.title,
+        "section": chunk.section,
+        "score": round(candidate.score, 4),
+    }
+    return Document(page_content=chunk.text, metadata=metadata, id=str(candidate.id))
+
+
+def _unit(vector: NDArray[np.float32]) -> NDArray[np.float32]:
+    norm = float(np.linalg.norm(vector))
+    return vector / norm if norm else vector
