@@ -1,0 +1,35 @@
+"""What can go wrong with a language model, in words for a person. It does not know how an error is shown."""
+
+from __future__ import annotations
+
+
+class LLMError(Exception):
+    """A language model failed; the message says what happened and what to do next."""
+
+
+class ModelUnavailable(LLMError):
+    """The model cannot be opened: not found, gated, no network, no package, no disk space."""
+
+
+class DoesNotFit(ModelUnavailable):
+    """The model needs more memory than there is; the message says what would fit."""
+
+
+class PromptTooLong(LLMError):
+    """The prompt has more tokens than the model's window."""
+
+    def __init__(self, tokens: int, window: int) -> None:
+        super().__init__(
+            f"The prompt has {tokens} tokens and the model takes {window}. "
+            "Ask for fewer passages, a shorter history or smaller chunks."
+        )
+        self.tokens = tokens
+        self.window = window
+
+
+class GenerationFailed(LLMError):
+    """The model was opened and failed while it wrote."""
+
+
+class ServerError(LLMError):
+    """The OpenAI-compatible server could not be reached, refused, or sent something else than an answer."""

@@ -1,0 +1,249 @@
+"""A model's folder → weights and tokenizer, on the right device, quantized if asked.
+
+It knows dtypes, bitsandbytes and GGUF; it does not know the hub (`hub`), nor how text is generated.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from rag.llms.errors import DoesNotFit, ModelUnavailable
+from rag.llms.plan import GIB, Layout, Plan, Quantize, layers_of, place, place_on_cpu, window_of
+
+log = logging.getLogger(__name__)
+
+CPU_SHARE = 0.9  # of the free main memory that a model may take
+NATIVE_BFLOAT16 = ("avx512_bf16", "amx_bf16", "bf16")
+FIRST_QWEN = {2048: "1.8B", 4096: "7B", 5120: "14B", 8192: "72B"}  # hidden size → model
+# The first Qwen generation came with its own code, which no current transformers runs.
+SUCCESSORS = {
+    "1.8B": "Qwen/Qwen1.5-1.8B",
+    "7B": "Qwen/Qwen2.5-7B",
+    "14B": "Qwen/Qwen2.5-14B",
+    "72B": "Qwen/Qwen2.5-72B",
+}
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model that is ready: facts that do not change from call to call."""
+
+    name: str
+    tokenizer: Any
+    model: Any
+    window: int  # tokens of prompt and answer together, by the model and by the memory
+    checkpoints: tuple[Any, ...]  # modules before which a generation may be stopped
+    plan: Plan
+
+
+def first_qwen_refusal(size: str, chat: bool) -> str:
+    """Why a Qwen of the first generation is not loaded, and the one of its size to use instead."""
+    successor = SUCCESSORS[size]
+    if chat:
+        successor += "-Chat" if "1.5-" in successor else "-Instruct"
+    return (
+        f"The first generation of Qwen-{size} needs code that transformers no longer carries. "
+        f"Use {successor}, the Qwen of that size that it does."
+    )
+
+
+def load(
+    name: str,
+    path: Path,
+    *,
+    quantize: Quantize | Literal["auto"] = "auto",
+    layout: Layout = "auto",
+    trust_remote_code: bool = False,
+) -> Loaded:
+    """Load the model in the folder `path` (or the GGUF file `path`); nothing is fetched.
+
+    quantize: "auto" is NF4 on a GPU; without one it is nothing where the model fits as it is (faster, and
+        exact), else NF4.
+
+    Raises:
+        ModelUnavailable: not a model, a package is missing, own code that is not trusted.
+        DoesNotFit: not enough memory.
+    """
+    source = _source(path) | {"trust_remote_code": trust_remote_code}
+    try:
+        config = _config(name, source)
+        plan, dtype = _plan(name, config, path, quantize, layout, trust_remote_code)
+        tokenizer = _tokenizer(source)
+        model = _weights(config, source, plan, dtype)
+    except ImportError as error:
+        raise ModelUnavailable(_missing_package(name, error)) from error
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise ModelUnavailable(_unreadable(name, error, trust_remote_code)) from error
+    _tame(model, tokenizer)
+    window = min(window_of(config), plan.tokens)
+    log.info("loaded %s: %s, %s, window %d", name, plan.quantize, dtype, window)
+    return Loaded(name, tokenizer, model, window, _checkpoints(model), plan)
+
+
+def _source(path: Path) -> dict[str, Any]:
+    """Where transformers finds the files; never on a network."""
+    if path.suffix.lower() == ".gguf":
+        return {
+            "pretrained_model_name_or_path": str(path.parent),
+            "gguf_file": path.name,
+            "local_files_only": True,
+        }
+    return {"pretrained_model_name_or_path": str(path), "local_files_only": True}
+
+
+def _config(name: str, source: dict[str, Any]) -> Any:
+    from transformers import AutoConfig, PreTrainedConfig
+
+    if "gguf_file" not in source:
+        raw, _ = PreTrainedConfig.get_config_dict(
+            source["pretrained_model_name_or_path"], local_files_only=True
+        )
+        if raw.get("model_type") == "qwen":
+            size = FIRST_QWEN.get(raw.get("hidden_size", 0), "7B")
+            raise ModelUnavailable(first_qwen_refusal(size, chat=name.lower().endswith("chat")))
+    return AutoConfig.from_pretrained(**source)
+
+
+def _plan(
+    name: str, config: Any, path: Path, quantize: str, layout: Layout, trust_remote_code: bool
+) -> tuple[Plan, Any]:
+    """Where the model goes and the dtype of what is not quantized."""
+    import torch
+
+    model = empty(config, trust_remote_code)
+    packed = path.suffix.lower() == ".gguf" or getattr(config, "quantization_config", None) is not None
+    gpus = free_gpu_memory()
+    if gpus:
+        dtype = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+        kind: Any = "none" if packed else "nf4" if quantize == "auto" else quantize
+        return place(model, gpus, quantize=kind, layout=layout, element=2, name=name), dtype
+    dtype = cpu_dtype()
+    choices: tuple[Any, ...] = ("none",) if packed else ("none", "nf4") if quantize == "auto" else (quantize,)
+    return _plan_on_cpu(name, model, choices, dtype), dtype
+
+
+def _plan_on_cpu(name: str, model: Any, choices: tuple[Quantize, ...], dtype: Any) -> Plan:
+    import psutil  # type: ignore[import-untyped]
+
+    free = int(psutil.virtual_memory().available * CPU_SHARE)
+    for choice in choices[:-1]:
+        try:
+            plan = place_on_cpu(model, free, quantize=choice, element=dtype.itemsize, name=name)
+        except DoesNotFit:
+            continue
+        return _warned(name, plan)
+    return _warned(name, place_on_cpu(model, free, quantize=choices[-1], element=dtype.itemsize, name=name))
+
+
+def _warned(name: str, plan: Plan) -> Plan:
+    size = sum(plan.weights.values())
+    if size > 4 * GIB:
+        # Each token reads every weight once; two cores read some 10 GB/s.
+        log.warning("%s runs without a GPU: about %.1f s for each token", name, size / 10e9)
+    return plan
+
+
+def empty(config: Any, trust_remote_code: bool = False) -> Any:
+    """The model without its weights."""
+    from accelerate import init_empty_weights
+    from transformers import AutoModelForCausalLM
+
+    with init_empty_weights():
+        model = AutoModelForCausalLM.from_config(config, trust_remote_code=trust_remote_code)
+    model.tie_weights()
+    return model
+
+
+def free_gpu_memory() -> dict[int, int]:
+    """Free bytes of each CUDA GPU; empty without one."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return {}
+    return {index: int(torch.cuda.mem_get_info(index)[0]) for index in range(torch.cuda.device_count())}
+
+
+def cpu_dtype() -> Any:
+    """bfloat16 where the processor multiplies it itself (1.7 times as fast there), else float32."""
+    import torch
+
+    able = torch.cpu.get_capabilities()
+    return torch.bfloat16 if any(able.get(kind) for kind in NATIVE_BFLOAT16) else torch.float32
+
+
+def _tokenizer(source: dict[str, Any]) -> Any:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(**source, padding_side="right")
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    tokenizer("warm")  # the first call may set truncation; later ones only read, so threads may share it
+    return tokenizer
+
+
+def _weights(config: Any, source: dict[str, Any], plan: Plan, dtype: Any) -> Any:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    if plan.quantize == "int8":
+        dtype = torch.float16  # what LLM.int8() computes in; anything else is cast in every layer
+    options: dict[str, Any] = {"config": config, "dtype": dtype, "device_map": dict(plan.device_map)}
+    if "gguf_file" in source:
+        from transformers import GgufConfig
+
+        options["quantization_config"] = GgufConfig(dequantize=True)
+    elif plan.quantize != "none":
+        options["quantization_config"] = quantization(plan.quantize, dtype)
+    model = AutoModelForCausalLM.from_pretrained(**source, **options)
+    model.eval()
+    return model
+
+
+def quantization(kind: Quantize, dtype: Any) -> Any:
+    """4-bit NormalFloat with double quantization that computes in `dtype`, or 8-bit."""
+    from transformers import BitsAndBytesConfig
+
+    if kind == "int8":
+        return BitsAndBytesConfig(load_in_8bit=True)
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=dtype,
+    )
+
+
+def _tame(model: Any, tokenizer: Any) -> None:
+    """Keep of the model's own generation settings what is fact (its end tokens), drop what is taste."""
+    from transformers import GenerationConfig
+
+    own = model.generation_config
+    ends = own.eos_token_id if isinstance(own.eos_token_id, list) else [own.eos_token_id]
+    ends = sorted({end for end in (*ends, tokenizer.eos_token_id) if end is not None})
+    model.generation_config = GenerationConfig(
+        bos_token_id=own.bos_token_id, eos_token_id=ends, pad_token_id=tokenizer.pad_token_id
+    )
+
+
+def _checkpoints(model: Any) -> tuple[Any, ...]:
+    """The parts of each decoder layer (attention, MLP, norms)."""
+    return tuple(part for _, layer in layers_of(model) for part in layer.children())
+
+
+def _missing_package(name: str, error: ImportError) -> str:
+    if error.name:
+        return f"{name} needs a package that is not installed. Install it with: pip install {error.name}"
+    return f"{name} needs a package that is not installed: {str(error).strip().splitlines()[0]}"
+
+
+def _unreadable(name: str, error: Exception, trusted: bool) -> str:
+    reason = str(error).strip().split("\n")[0]
+    if "trust_remote_code" in str(error) and not trusted:
+        return (
+            f"{name} brings its own code, which is not run unless you allow it. Read that code, then set "
+            "PARLEY_TRUST_REMOTE_CODE=1; or choose a model that transformers knows."
+        )
+    return f"{name} cannot be loaded: {reason}. Check its name or folder, or choose another model."

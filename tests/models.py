@@ -1,0 +1,103 @@
+"""Tiny random language models with a real tokenizer, saved to a folder and loaded like large ones.
+
+They write nonsense, always the same; their templates, windows and files are like those of the real models.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+# Facts of Mistral-7B-Instruct-v0.2's template: roles must alternate, beginning with the user; no system role.
+MISTRAL_TEMPLATE = (
+    "{{ bos_token }}{% for message in messages %}"
+    "{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}"
+    "{{ raise_exception('Conversation roles must alternate user/assistant/user/assistant/...') }}{% endif %}"
+    "{% if message['role'] == 'user' %}{{ '[INST] ' + message['content'] + ' [/INST]' }}"
+    "{% elif message['role'] == 'assistant' %}{{ message['content'] + eos_token }}"
+    "{% else %}{{ raise_exception('Only user and assistant roles are supported!') }}{% endif %}{% endfor %}"
+)
+QWEN_TEMPLATE = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n"
+    "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+SAMPLE = (
+    "The lighthouse on the northern cape was built in 1874 and is open from May to September. "
+    "Answer only from the passages below, and say so when you do not know. Who keeps the light, and when?\n"
+)
+
+
+def tiny_mistral(folder: Path, *, layers: int = 2, hidden: int = 64, window: int = 4096) -> Path:
+    """A Mistral whose chat template refuses a system role, as the 7B's does."""
+    from transformers import MistralConfig
+
+    sizes = _sizes(layers, hidden, window)
+    return _save(folder, MistralConfig(**sizes, sliding_window=None), MISTRAL_TEMPLATE)
+
+
+def tiny_qwen(folder: Path, *, layers: int = 2, hidden: int = 64, window: int = 4096) -> Path:
+    """A Qwen2 with the family's template; its own settings ask for sampling, as the real ones do."""
+    from transformers import GenerationConfig, Qwen2Config
+
+    path = _save(folder, Qwen2Config(**_sizes(layers, hidden, window)), QWEN_TEMPLATE)
+    taste = GenerationConfig(do_sample=True, temperature=0.7, top_p=0.8, top_k=20, repetition_penalty=1.05)
+    taste.eos_token_id = [1, 3]
+    taste.save_pretrained(path)
+    return path
+
+
+def tiny_base(folder: Path, *, layers: int = 2, hidden: int = 64, window: int = 4096) -> Path:
+    """A Qwen2 base model: no chat template."""
+    from transformers import Qwen2Config
+
+    return _save(folder, Qwen2Config(**_sizes(layers, hidden, window)), None)
+
+
+def _sizes(layers: int, hidden: int, window: int) -> dict[str, Any]:
+    return {
+        "vocab_size": 512,
+        "hidden_size": hidden,
+        "intermediate_size": 2 * hidden,
+        "num_hidden_layers": layers,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": window,
+        "bos_token_id": 0,
+        "eos_token_id": 1,
+    }
+
+
+def _save(folder: Path, config: Any, template: str | None) -> Path:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    torch.manual_seed(7)
+    model = AutoModelForCausalLM.from_config(config)
+    model.save_pretrained(folder)
+    tokenizer = train_tokenizer()
+    tokenizer.chat_template = template
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def train_tokenizer() -> Any:
+    """A byte-level BPE trained on a few sentences: any text goes through it and comes back."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    bpe = Tokenizer(models.BPE())
+    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bpe.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=512,
+        special_tokens=["<s>", "</s>", "<|im_start|>", "<|im_end|>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    bpe.train_from_iterator([SAMPLE], trainer)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=bpe,
+        bos_token="<s>",
+        eos_token="</s>",
+        extra_special_tokens=["<|im_start|>", "<|im_end|>"],
+    )
