@@ -1,9 +1,10 @@
 """Cancelling: one token that everything behind an answer reads.
 
-A plain generator's ``close()`` fails from another thread, and an LCEL stream drains its model when it is closed.
-So the work behind an answer runs under a `CancelToken`: the thread that does the work enters ``scope(token)``,
-and whoever computes below it (a model's stopping criterion, an HTTP stream, a chain between two calls) asks
-``current()``. LangChain copies the context into the threads it starts, so the token is seen there too.
+A plain generator's ``close()`` fails from another thread, and an LCEL stream drains its model when it is
+closed. So the work behind an answer runs under a `CancelToken`: the thread that does it enters
+``scope(token)``, and whoever computes below it (a model's stopping criterion, an HTTP stream, a chain between
+two calls) asks ``current()``. LangChain copies the context into the threads it starts, so the token is seen
+there too.
 
 It does not know what is being cancelled.
 """
@@ -16,8 +17,12 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 
-class Cancelled(Exception):
-    """The person stopped the answer; not an error, and never shown as one."""
+class Cancelled(BaseException):
+    """The person stopped the answer; not an error, and never shown as one.
+
+    Like `asyncio.CancelledError` no `Exception`, so that what retries or falls back on errors (LangChain's
+    `with_fallbacks` and `with_retry` do) does not start again on what was stopped.
+    """
 
 
 class CancelToken:
@@ -52,8 +57,8 @@ class CancelToken:
     def on_cancel(self, callback: Callable[[], None]) -> Iterator[None]:
         """Run `callback` if the token is set while the block runs (at once if it is already).
 
-        For what cannot poll, such as a blocked socket. It runs in the thread that cancels, so it must be quick
-        and must not raise.
+        For what cannot poll, such as a blocked socket. It runs in the thread that cancels, so it must be
+        quick and must not raise.
         """
         with self._lock:
             already = self._event.is_set()
