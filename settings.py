@@ -42,16 +42,15 @@ class Settings(BaseSettings):
     )
     llm: str = Field(
         "auto",
-        description="auto, extractive (no model: quotes), smollm2 (bundled), remote, or a model's name or path",
+        description="auto, extractive (quotes), smollm2 (bundled), remote[:MODEL], or a model's name or path",
     )
     llm_url: str = Field("", description="base URL of an OpenAI-compatible server, for `PARLEY_LLM=remote`")
     llm_key: SecretStr = Field(SecretStr(""), description="key of that server")
-    llm_model: str = Field("", description="model to ask that server for; empty: the first it lists")
     download: bool = Field(
         False, description="agree to download a language model of more than 1 GB without being asked"
     )
-    quantize: Literal["nf4", "int8", "none"] = Field(
-        "nf4", description="how a local model's weights are stored"
+    quantize: Literal["auto", "nf4", "int8", "none"] = Field(
+        "auto", description="a local model's weights; auto: nf4 on a GPU, none where it fits without one"
     )
     gpu_layout: Literal["auto", "split"] = Field(
         "auto", description="auto: a second GPU only when one is too small; split: spread over all GPUs"

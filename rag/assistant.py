@@ -1,10 +1,28 @@
-"""Assistant: a question and its history → one stream of events, which the page, the voice and the CLI all read."""
+"""Assistant: a question and its history → one stream of events, which the page, the voice and the CLI all read.
+
+It does not know who asks, how the answer is shown or spoken, or where a conversation is kept.
+"""
 
 from __future__ import annotations
 
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from langchain_core.documents import Document
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import BaseMessage
+
+from rag.cancel import Cancelled, CancelToken, scope
+from rag.citations import Citer, cited_numbers
+from rag.memory import contextualize, remember
+from rag.prompts import says_unknown
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -54,8 +72,200 @@ class Done:
     answered: bool  # False: nothing above the floor, or the answer says that it does not know
     citations: tuple[int, ...] = ()  # the numbers that occur in the text, in order of first use
     confidence: float = 0.0  # the best passage's calibrated score, 0 to 1
-    timings: dict[str, float] = field(default_factory=dict)  # seconds: standalone, retrieval, first_token, total
+    timings: dict[str, float] = field(
+        default_factory=dict
+    )  # seconds: standalone, retrieval, first_token, total
     engine: str = ""  # which language model wrote it
 
 
 Event = Standalone | Sources | Notice | Token | Replaced | Done
+
+
+class Chain(Protocol):
+    """What answers: RetrievalQA, ExtractiveQA, or anything with their `stream`."""
+
+    def stream(self, input: Any) -> Iterator[dict[str, Any]]: ...
+
+
+@dataclass(frozen=True)
+class Responder:
+    """A chain that can answer now, and the model behind it (None: it quotes)."""
+
+    name: str
+    chain: Chain
+    llm: BaseChatModel | None = None
+
+
+class Answer(Iterator[Event]):
+    """The events of one answer. `close()` cancels the work behind it, from any thread, any number of times."""
+
+    def __init__(self, work: Callable[[Callable[[Event], None]], None]) -> None:
+        self._token = CancelToken()
+        self._events: queue.SimpleQueue[Event | BaseException | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, args=(work,), name="answer", daemon=True)
+        self._thread.start()
+
+    def _run(self, work: Callable[[Callable[[Event], None]], None]) -> None:
+        def emit(event: Event) -> None:
+            self._token.raise_if_cancelled()
+            self._events.put(event)
+
+        try:
+            with scope(self._token):
+                work(emit)
+        except Cancelled:
+            pass  # the person asked for it
+        except Exception as error:
+            log.exception("The answer failed")
+            self._events.put(error)
+        finally:
+            self._events.put(None)
+
+    def __next__(self) -> Event:
+        if self._token.cancelled:
+            raise StopIteration
+        event = self._events.get()
+        if event is None or self._token.cancelled:
+            self._events.put(None)  # for the next caller
+            raise StopIteration
+        if isinstance(event, BaseException):
+            raise event
+        return event
+
+    def close(self) -> None:
+        self._token.cancel()
+        self._events.put(None)  # wakes whoever waits for the next event
+
+    @property
+    def closed(self) -> bool:
+        return self._token.cancelled
+
+    def wait_stopped(self, seconds: float) -> bool:
+        """Whether the work behind the answer has ended; waits at most `seconds` for it."""
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def __enter__(self) -> Answer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class Assistant:
+    """Answers questions with whatever can answer at the moment of asking.
+
+    `responder` gives the engine in force, `fallback` is what quotes when that one fails. Nothing here belongs to
+    a person: the history comes with each question.
+    """
+
+    def __init__(
+        self,
+        responder: Callable[[], Responder],
+        fallback: Responder,
+        *,
+        memory: str = "buffer",
+        notices: Callable[[], Sequence[str]] = tuple,
+    ) -> None:
+        self._responder = responder
+        self._fallback = fallback
+        self._memory = memory
+        self._notices = notices
+
+    def answer(self, question: str, history: Sequence[BaseMessage] = ()) -> Answer:
+        """Start answering. `history`: this person's messages so far, oldest first."""
+        turn = _Turn(question, list(history), self._fallback, self._memory)
+        return Answer(lambda emit: turn.run(self._responder(), self._notices(), emit))
+
+
+class _Turn:
+    """One question on its way to its answer; lives in the answer's thread."""
+
+    def __init__(
+        self,
+        question: str,
+        history: list[BaseMessage],
+        fallback: Responder,
+        memory: str,
+    ) -> None:
+        self._question = question
+        self._history = history
+        self._responder = self._fallback = fallback
+        self._memory = memory
+        self._text = ""
+        self._documents: tuple[Document, ...] = ()
+        self._timings: dict[str, float] = {}
+        self._begin = time.perf_counter()
+
+    def run(self, responder: Responder, notices: Sequence[str], emit: Callable[[Event], None]) -> None:
+        self._responder = responder
+        for notice in notices:
+            emit(Notice(notice))
+        try:
+            self._respond(responder, emit)
+        except Cancelled:
+            raise
+        except Exception as error:
+            if responder is self._fallback:
+                raise
+            self._replace(error, emit)
+        emit(self._done())
+
+    def _replace(self, error: Exception, emit: Callable[[Event], None]) -> None:
+        """The model failed: say so, and answer with quotations."""
+        log.warning("%s failed (%s); answering with quotations", self._responder.name, type(error).__name__)
+        reason = f"{error} The answer below quotes the documents instead."
+        emit(Replaced(reason) if self._text else Notice(reason))
+        self._text = ""
+        self._responder = self._fallback
+        self._respond(self._fallback, emit)
+
+    def _respond(self, responder: Responder, emit: Callable[[Event], None]) -> None:
+        question, history = self._understand(responder, emit)
+        citer: Citer | None = None
+        for part in responder.chain.stream({"query": question, "chat_history": history}):
+            if "source_documents" in part:
+                self._mark("retrieval")
+                self._documents = tuple(part["source_documents"])
+                emit(Sources(self._documents))
+                if responder.llm is not None:  # what quotes has cited already
+                    citer = Citer([document.page_content for document in self._documents])
+            if "notice" in part:
+                emit(Notice(part["notice"]))
+            for piece in citer.feed(part.get("result", "")) if citer else [part.get("result", "")]:
+                self._say(piece, emit)
+        for piece in citer.finish() if citer else ():
+            self._say(piece, emit)
+
+    def _understand(
+        self, responder: Responder, emit: Callable[[Event], None]
+    ) -> tuple[str, list[BaseMessage]]:
+        """The standalone question and what is remembered of the conversation."""
+        history = remember(self._history, mode=self._memory, llm=responder.llm)
+        question = contextualize(self._question, history, llm=responder.llm)
+        self._mark("standalone")
+        emit(Standalone(question, rewritten=question != self._question))
+        return question, history
+
+    def _say(self, piece: str, emit: Callable[[Event], None]) -> None:
+        if not piece:
+            return
+        if not self._text:
+            self._mark("first_token")
+        self._text += piece
+        emit(Token(piece))
+
+    def _mark(self, name: str) -> None:
+        self._timings[name] = time.perf_counter() - self._begin
+
+    def _done(self) -> Done:
+        self._mark("total")
+        citations = cited_numbers(self._text, len(self._documents))
+        return Done(
+            text=self._text,
+            answered=bool(self._documents) and not says_unknown(self._text),
+            citations=citations,
+            confidence=max((float(d.metadata.get("score", 0.0)) for d in self._documents), default=0.0),
+            timings=dict(self._timings),
+            engine=self._responder.name,
+        )

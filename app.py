@@ -1,0 +1,269 @@
+"""Parley's command line. It parses, calls, prints; nothing heavy is loaded until a command needs it.
+
+Exit codes: 0 done, 1 failed with one clear line that ends with the remedy, 2 wrong usage.
+With --json, standard output is one JSON object and nothing else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO
+
+from settings import Settings, SettingsError, load_settings, variable
+
+log = logging.getLogger("parley")
+
+DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code."""
+    args = build_parser().parse_args(argv)
+    try:
+        settings = load_settings(_flags(args))
+    except SettingsError as error:
+        return _say_failure(error, WRONG_USAGE)
+    _prepare_process(settings, verbose=args.verbose)
+    with _standard_output(reserved=getattr(args, "json", False)) as output:
+        try:
+            return int(args.command(args, settings, output))
+        except KeyboardInterrupt:
+            return INTERRUPTED
+        except Exception as error:
+            if not _is_for_people(error):
+                log.debug("Unexpected error", exc_info=True)
+                text = f"{type(error).__name__}: {error}. Run it again with --verbose and report what it shows."
+                return _say_failure(text, FAILED)
+            return _say_failure(error, FAILED)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line: every setting is also a flag of every command."""
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--verbose", action="store_true", help="log more, with tracebacks")
+    group = common.add_argument_group("settings (each also a PARLEY_ variable; README.md has the table)")
+    for name, info in Settings.model_fields.items():
+        if name in {"hf_token", "corpus"}:
+            continue
+        flag: dict[str, Any] = {"help": f"{info.description} ({variable(name)})".replace("%", "%%")}
+        if info.annotation is bool:
+            flag |= {"nargs": "?", "const": "1", "metavar": "0|1"}
+        else:
+            flag["metavar"] = name.rpartition("_")[2].upper()
+        group.add_argument("--" + name.replace("_", "-"), **flag)
+    group.add_argument("--corpus", action="append", metavar="DIR", help="folder of documents; may be repeated")
+
+    parser = argparse.ArgumentParser(prog="app.py", description="Parley: talk with your documents.")
+    commands = parser.add_subparsers(dest="name", required=True, metavar="COMMAND")
+
+    def add(name: str, command: Command, summary: str, *, as_json: bool = False) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, parents=[common], help=summary, description=summary)
+        sub.set_defaults(command=command)
+        if as_json:
+            sub.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+        return sub
+
+    add("serve", serve, "Serve the page.")
+    index = add("index", index_, "Bring the index up to date with folders and web pages.", as_json=True)
+    index.add_argument("--url", action="append", default=[], metavar="URL", help="web page; may be repeated")
+    ask = add("ask", ask_, "Answer one question.", as_json=True)
+    ask.add_argument("question")
+    ask.add_argument("--speak", type=Path, metavar="OUT.wav", help="also speak the answer into a file")
+    add("transcribe", transcribe, "Write down what is said in a recording.", as_json=True).add_argument(
+        "file", type=Path
+    )
+    speak = add("speak", speak_, "Speak a text into a WAV file.")
+    speak.add_argument("text")
+    speak.add_argument("--out", type=Path, required=True, metavar="FILE")
+    add("eval", eval_, "Measure retrieval and answers on questions.", as_json=True).add_argument(
+        "questions", type=Path, metavar="QUESTIONS.jsonl"
+    )
+    add("bench", bench_, "Measure how fast this machine answers, speaks and indexes.", as_json=True)
+    add("doctor", doctor_, "Say what works, what does not, and what to do.")
+    return parser
+
+
+Command = Callable[[argparse.Namespace, Settings, TextIO], int]
+
+
+def serve(args: argparse.Namespace, settings: Settings, output: TextIO) -> int:
+    from serving import run
+
+    return run(settings)
+
+
+def index_(args: argparse.Namespace, settings: Settings, output: TextIO) -> int:
+    from engines import Engines
+
+    with Engines(settings) as engines:
+        report = engines.index(settings.corpus, args.url, progress=_progress_line)
+    if args.json:
+        _print_json(report, output)
+        return DONE
+    names = ("added", "updated", "removed", "unchanged")
+    counts = ", ".join(f"{_count(report[name])} {name}" for name in names)
+    output.write(f"{counts}; {report['chunks']} chunks in {report['seconds']:.1f} s\n")
+    for failure in report["failed"]:
+        output.write(f"not read: {failure['source']}: {failure['error']}\n")
+    return DONE
+
+
+def ask_(args: argparse.Namespace, settings: Settings, output: TextIO) -> int:
+    from engines import Engines
+
+    with Engines(settings) as engines:
+        engines.index_if_asked(bool(args.corpus), progress=_progress_line)
+        live = None if args.json else output
+        result = engines.ask(args.question, speak=args.speak, live=live)
+    if args.json:
+        _print_json(result, output)
+    return DONE
+
+
+def transcribe(args: argparse.Namespace, settings: Settings, output: TextIO) -> int:
+    from engines import Engines
+
+    with Engines(settings) as engines:
+        transcript = engines.transcribe(args.file)
+        notice = engines.transcriber.get().notice
+    if notice:
+        log.warning("%s", notice)
+    if args.json:
+        _print_json(
+            {
+                "text": transcript.text,
+                "language": transcript.language,
+                "engine": transcript.engine,
+                "seconds": transcript.seconds,
+            },
+            output,
+        )
+    else:
+        output.write((transcript.text or "I heard nothing.") + "\n")
+    return DONE
+
+
+def speak_(args: argparse.Namespace, settings: Settings, output: TextIO) -> int:
+    from engines import Engines
+
+    with Engines(settings) as engines:
+        seconds = engines.speak_to_file(args.text, args.out)
+    output.write(f"{args.out}: {seconds:.1f} s\n")
+    return DONE
+
+
+def eval_(args: argparse.Namespace, settings: Settings, output: TextIO) -> int:
+    from engines import Engines
+    from rag.evaluate import read_questions
+
+    rows = read_questions(args.questions)
+    with Engines(settings, apart="eval" if args.corpus else "") as engines:
+        engines.index_if_asked(bool(args.corpus), progress=_progress_line)
+        result = engines.evaluate(rows, progress=_progress_line)
+    if args.json:
+        _print_json(result, output)
+    else:
+        for name, value in result.items():
+            output.write(f"{name:16} {json.dumps(value)}\n")
+    return DONE
+
+
+def bench_(args: argparse.Namespace, settings: Settings, output: TextIO) -> int:
+    from bench import bench
+
+    result = bench(settings, progress=_progress_line)
+    if args.json:
+        _print_json(result, output)
+    else:
+        for name, value in result.items():
+            output.write(f"{name:32} {value}\n")
+    return DONE
+
+
+def doctor_(args: argparse.Namespace, settings: Settings, output: TextIO) -> int:
+    from doctor import examine
+
+    failed = 0
+    for check in examine(settings):
+        output.write(f"{check.mark:5} {check.name}: {check.finding}\n")
+        if check.remedy:
+            output.write(f"      → {check.remedy}\n")
+        failed += check.mark == "FAIL"
+    return FAILED if failed else DONE
+
+
+def _flags(args: argparse.Namespace) -> dict[str, object]:
+    flags = {name: getattr(args, name, None) for name in Settings.model_fields}
+    if args.corpus:
+        flags["corpus"] = tuple(Path(folder) for folder in args.corpus)
+    return flags
+
+
+def _prepare_process(settings: Settings, *, verbose: bool) -> None:
+    """Logging, and what libraries read from the environment when they are imported."""
+    logging.basicConfig(
+        level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
+    )
+    for name in ("parley", "rag", "speech", "ui", "engines", "serving"):
+        logging.getLogger(name).setLevel(logging.DEBUG if verbose else logging.INFO)
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    os.environ.setdefault("HF_HUB_ETAG_TIMEOUT", "5")
+    os.environ.setdefault("HF_HUB_DOWNLOAD_TIMEOUT", "10")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # its threads do not survive a fork, and it warns
+    if settings.offline:
+        os.environ["HF_HUB_OFFLINE"] = "1"
+
+
+@contextmanager
+def _standard_output(reserved: bool) -> Iterator[TextIO]:
+    """Where results go. Reserved: whatever else prints, also from C, goes to standard error instead."""
+    if not reserved:
+        yield sys.stdout
+        return
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with os.fdopen(kept, "w", encoding="utf-8", closefd=False) as output:
+            yield output
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+def _print_json(value: object, output: TextIO) -> None:
+    output.write(json.dumps(value, ensure_ascii=False) + "\n")
+    output.flush()
+
+
+def _progress_line(done: int, total: int, what: str) -> None:
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r\x1b[K{done}/{total} {what[:60]}" + ("\n" if done == total else ""))
+        sys.stderr.flush()
+
+
+def _count(value: object) -> int:
+    return value if isinstance(value, int) else len(value)  # type: ignore[arg-type]
+
+
+def _is_for_people(error: Exception) -> bool:
+    """Whether the message was written for the person: one of our own error classes."""
+    return type(error).__module__.split(".")[0] in {"rag", "speech", "ui", "engines", "serving"}
+
+
+def _say_failure(error: object, code: int) -> int:
+    sys.stderr.write(f"parley: {error}\n")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
