@@ -32,4 +32,12 @@ class GenerationFailed(LLMError):
 
 
 class ServerError(LLMError):
-    """The OpenAI-compatible server could not be reached, refused, or sent something else than an answer."""
+    """The OpenAI-compatible server could not be reached, refused, or sent something else than an answer.
+
+    status: HTTP's, None where there was no answer. detail: what the server said, one short line.
+    """
+
+    def __init__(self, message: str, status: int | None = None, detail: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.detail = detail

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rag.llms.errors import DoesNotFit, ModelUnavailable
+from rag.llms.hub import first_qwen_refusal, raw_config
 from rag.llms.plan import GIB, Layout, Plan, Quantize, layers_of, place, place_on_cpu, window_of
 
 log = logging.getLogger(__name__)
@@ -18,13 +19,6 @@ log = logging.getLogger(__name__)
 CPU_SHARE = 0.9  # of the free main memory that a model may take
 NATIVE_BFLOAT16 = ("avx512_bf16", "amx_bf16", "bf16")
 FIRST_QWEN = {2048: "1.8B", 4096: "7B", 5120: "14B", 8192: "72B"}  # hidden size → model
-# The first Qwen generation came with its own code, which no current transformers runs.
-SUCCESSORS = {
-    "1.8B": "Qwen/Qwen1.5-1.8B",
-    "7B": "Qwen/Qwen2.5-7B",
-    "14B": "Qwen/Qwen2.5-14B",
-    "72B": "Qwen/Qwen2.5-72B",
-}
 
 
 @dataclass(frozen=True)
@@ -37,17 +31,6 @@ class Loaded:
     window: int  # tokens of prompt and answer together, by the model and by the memory
     checkpoints: tuple[Any, ...]  # modules before which a generation may be stopped
     plan: Plan
-
-
-def first_qwen_refusal(size: str, chat: bool) -> str:
-    """Why a Qwen of the first generation is not loaded, and the one of its size to use instead."""
-    successor = SUCCESSORS[size]
-    if chat:
-        successor += "-Chat" if "1.5-" in successor else "-Instruct"
-    return (
-        f"The first generation of Qwen-{size} needs code that transformers no longer carries. "
-        f"Use {successor}, the Qwen of that size that it does."
-    )
 
 
 def load(
@@ -69,13 +52,17 @@ def load(
     """
     source = _source(path) | {"trust_remote_code": trust_remote_code}
     try:
-        config = _config(name, source)
+        config = _config(name, path, source)
         plan, dtype = _plan(name, config, path, quantize, layout, trust_remote_code)
         tokenizer = _tokenizer(source)
         model = _weights(config, source, plan, dtype)
     except ImportError as error:
         raise ModelUnavailable(_missing_package(name, error)) from error
+    except MemoryError as error:
+        raise DoesNotFit(_out_of_memory(name)) from error
     except (OSError, ValueError, KeyError, RuntimeError) as error:
+        if "out of memory" in str(error) or "can't allocate memory" in str(error):
+            raise DoesNotFit(_out_of_memory(name)) from error
         raise ModelUnavailable(_unreadable(name, error, trust_remote_code)) from error
     _tame(model, tokenizer)
     window = min(window_of(config), plan.tokens)
@@ -94,16 +81,14 @@ def _source(path: Path) -> dict[str, Any]:
     return {"pretrained_model_name_or_path": str(path), "local_files_only": True}
 
 
-def _config(name: str, source: dict[str, Any]) -> Any:
-    from transformers import AutoConfig, PreTrainedConfig
+def _config(name: str, path: Path, source: dict[str, Any]) -> Any:
+    from transformers import AutoConfig
 
-    if "gguf_file" not in source:
-        raw, _ = PreTrainedConfig.get_config_dict(
-            source["pretrained_model_name_or_path"], local_files_only=True
-        )
+    if path.is_dir():
+        raw = raw_config(path)
         if raw.get("model_type") == "qwen":
             size = FIRST_QWEN.get(raw.get("hidden_size", 0), "7B")
-            raise ModelUnavailable(first_qwen_refusal(size, chat=name.lower().endswith("chat")))
+            raise ModelUnavailable(first_qwen_refusal(size, chat="chat" in name.lower()))
     return AutoConfig.from_pretrained(**source)
 
 
@@ -237,6 +222,13 @@ def _missing_package(name: str, error: ImportError) -> str:
     if error.name:
         return f"{name} needs a package that is not installed. Install it with: pip install {error.name}"
     return f"{name} needs a package that is not installed: {str(error).strip().splitlines()[0]}"
+
+
+def _out_of_memory(name: str) -> str:
+    return (
+        f"The memory ran out while {name} was loaded. Close other programs that use it, quantize to nf4, "
+        "or choose a smaller model."
+    )
 
 
 def _unreadable(name: str, error: Exception, trusted: bool) -> str:

@@ -34,11 +34,16 @@ def render(tokenizer: Any, messages: Sequence[BaseMessage]) -> Prompt:
         LLMError: the template refuses the conversation in every form.
     """
     turns = [
-        {"role": _role(message), "content": _defuse(tokenizer, str(message.text))} for message in messages
+        {"role": turn["role"], "content": _defuse(tokenizer, turn["content"])} for turn in as_turns(messages)
     ]
     if not getattr(tokenizer, "chat_template", None):
         return Prompt(_plain(turns), special=True)
     return Prompt(_by_template(tokenizer, turns), special=False)
+
+
+def as_turns(messages: Sequence[BaseMessage]) -> list[Turn]:
+    """Messages as plain roles and texts."""
+    return [{"role": _role(message), "content": str(message.text)} for message in messages]
 
 
 def _role(message: BaseMessage) -> str:
@@ -59,7 +64,7 @@ def _by_template(tokenizer: Any, turns: list[Turn]) -> str:
     from jinja2 import TemplateError
 
     refusal: TemplateError | None = None
-    for form in (turns, _merged(_folded(turns))):
+    for form in (turns, folded(turns)):
         try:
             text: str = tokenizer.apply_chat_template(
                 form,
@@ -78,19 +83,12 @@ def _by_template(tokenizer: Any, turns: list[Turn]) -> str:
     )
 
 
-def _folded(turns: list[Turn]) -> list[Turn]:
-    """The system text in front of the first user turn."""
+def folded(turns: list[Turn]) -> list[Turn]:
+    """The system text in front of the first user turn, and neighbours of one role as one turn."""
     system = "\n\n".join(turn["content"] for turn in turns if turn["role"] == "system")
     rest = [turn for turn in turns if turn["role"] != "system"]
-    if not system:
-        return rest
-    return [{"role": "user", "content": system}, *rest]
-
-
-def _merged(turns: list[Turn]) -> list[Turn]:
-    """Neighbours of one role as one turn."""
     merged: list[Turn] = []
-    for turn in turns:
+    for turn in [{"role": "user", "content": system}, *rest] if system else rest:
         if merged and merged[-1]["role"] == turn["role"]:
             content = f"{merged[-1]['content']}\n\n{turn['content']}"
             merged[-1] = {"role": turn["role"], "content": content}
@@ -101,7 +99,7 @@ def _merged(turns: list[Turn]) -> list[Turn]:
 
 def _plain(turns: list[Turn]) -> str:
     """For a base model, which continues text: one turn is itself, a conversation has its speakers named."""
-    merged = _merged(_folded(turns))
+    merged = folded(turns)
     if len(merged) == 1:
         return merged[0]["content"]
     lines = [f"{turn['role'].capitalize()}: {turn['content']}" for turn in merged]

@@ -1,0 +1,250 @@
+"""Any server that speaks OpenAI's chat API, as a LangChain chat model that streams and stops at once.
+
+It knows the API's questions and answers; it does not know how they travel (`exchange`), nor what a prompt is
+about. LangChain's own client for this API is not used: it reads a dozen environment variables meant for
+another service, counts tokens with a file from the network, cannot be stopped while it waits, and takes a
+stream that broke off for a finished one.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from langchain_core.callbacks import CallbackManagerForLLMRun
+from langchain_core.language_models import BaseChatModel
+from langchain_core.language_models.chat_models import generate_from_stream
+from langchain_core.messages import AIMessageChunk, BaseMessage, convert_to_openai_messages
+from langchain_core.messages.ai import UsageMetadata
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from pydantic import ConfigDict, PrivateAttr, SecretStr
+
+from rag.cancel import current
+from rag.llms.errors import ModelUnavailable, PromptTooLong, ServerError
+from rag.llms.exchange import Exchange, Timeouts, ask, is_loopback
+from rag.llms.render import as_turns, folded
+
+log = logging.getLogger(__name__)
+
+DEFAULT_MODEL = "default"  # servers that hold one model take any name
+DEFAULT_WINDOW = 8192  # tokens, where the server does not tell
+BYTES_PER_TOKEN = 3  # few tokenizers need more tokens than a third of the UTF-8 bytes, in any script
+
+
+class RemoteChatModel(BaseChatModel):
+    """A model behind an OpenAI-compatible server.
+
+    A request stops when the token of `rag.cancel.current()` (read in the thread that starts the stream) is
+    set, which raises `Cancelled` in the reader, and when the stream is closed: the connection is shut down,
+    which the server notices.
+
+    url: up to and with "/v1". top_k, repetition_penalty: not in OpenAI's API, sent only if set.
+    """
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    url: str
+    model_name: str = DEFAULT_MODEL
+    key: SecretStr | None = None
+    temperature: float = 0.0
+    top_p: float | None = None
+    top_k: int | None = None
+    repetition_penalty: float | None = None
+    max_new_tokens: int = 1024
+    context_window: int = DEFAULT_WINDOW
+    timeouts: Timeouts = Timeouts()
+    _folds: bool = PrivateAttr(default=False)  # the server's template refused a system role
+
+    @property
+    def _llm_type(self) -> str:
+        return "parley-remote"
+
+    @property
+    def _identifying_params(self) -> dict[str, Any]:
+        return {"model_name": self.model_name, "url": self.url, "temperature": self.temperature}
+
+    def get_num_tokens(self, text: str) -> int:
+        """An estimate that is rather too high: the server alone has the tokenizer."""
+        return -(-len(text.encode("utf-8", "replace")) // BYTES_PER_TOKEN)
+
+    def get_token_ids(self, text: str) -> list[int]:
+        raise NotImplementedError("The server alone has the tokenizer; use get_num_tokens, an estimate.")
+
+    def get_num_tokens_from_messages(
+        self, messages: list[BaseMessage], tools: Sequence[Any] | None = None
+    ) -> int:
+        return self.count_prompt_tokens(messages)
+
+    def count_prompt_tokens(self, messages: Sequence[BaseMessage]) -> int:
+        """An estimate that is rather too high, with 8 tokens for the template's share of each message."""
+        return sum(8 + self.get_num_tokens(str(message.text)) for message in messages)
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        return generate_from_stream(self._stream(messages, stop, run_manager, **kwargs))
+
+    def _stream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> Iterator[ChatGenerationChunk]:
+        try:
+            yield from self._attempt(messages, stop)
+        except ServerError as error:
+            if self._folds or not _refuses_system(error, messages):
+                raise
+            self._folds = True
+            log.info("the server's chat template refuses a system role; it goes into the first user turn")
+            yield from self._attempt(messages, stop)
+
+    def _attempt(self, messages: list[BaseMessage], stop: list[str] | None) -> Iterator[ChatGenerationChunk]:
+        token = current()
+        token.raise_if_cancelled()
+        exchange = Exchange(
+            f"{self.url}/chat/completions", self._payload(messages, stop), self.key, self.timeouts
+        )
+        finished: str | None = None
+        with token.on_cancel(exchange.cut), exchange:
+            for event in exchange:
+                finished = _finish_reason(event) or finished
+                if chunk := _chunk(event):
+                    yield chunk
+        if finished is None and not exchange.done:
+            raise ServerError(
+                f"The model server at {self.url} broke off in the middle of the answer. Ask again; "
+                "the server's log may say why."
+            )
+        message = AIMessageChunk(content="", chunk_position="last")
+        info = {"finish_reason": finished or "stop", "model_name": self.model_name}
+        yield ChatGenerationChunk(message=message, generation_info=info)
+
+    def _payload(self, messages: list[BaseMessage], stop: list[str] | None) -> dict[str, Any]:
+        conversation = folded(as_turns(messages)) if self._folds else convert_to_openai_messages(messages)
+        optional = {
+            "top_p": self.top_p,
+            "top_k": self.top_k,
+            "repetition_penalty": self.repetition_penalty,
+            "stop": stop or None,
+        }
+        return {
+            "model": self.model_name,
+            "messages": conversation,
+            "stream": True,
+            "temperature": self.temperature,
+            "max_tokens": self._room(messages),
+        } | {name: value for name, value in optional.items() if value is not None}
+
+    def _room(self, messages: list[BaseMessage]) -> int:
+        """New tokens to ask for: servers refuse a request whose prompt and answer exceed the window.
+
+        The prompt's tokens are an estimate that is too high: only one far beyond the window is refused here.
+        """
+        prompt = self.count_prompt_tokens(messages)
+        if prompt > 2 * self.context_window:
+            raise PromptTooLong(prompt, self.context_window)
+        return max(16, min(self.max_new_tokens, self.context_window - prompt))
+
+
+def _refuses_system(error: ServerError, messages: Sequence[BaseMessage]) -> bool:
+    refused = error.status in (400, 422, 500) and "role" in error.detail.lower()
+    return refused and any(message.type == "system" for message in messages)
+
+
+def _finish_reason(event: dict[str, Any]) -> str | None:
+    choices = event.get("choices") or [{}]
+    reason = choices[0].get("finish_reason")
+    return str(reason) if reason else None
+
+
+def _chunk(event: dict[str, Any]) -> ChatGenerationChunk | None:
+    """The text, or the token counts, that an event carries."""
+    choices = event.get("choices") or [{}]
+    text = (choices[0].get("delta") or {}).get("content") or ""
+    usage = _usage(event.get("usage"))
+    if not text and not usage:
+        return None
+    return ChatGenerationChunk(message=AIMessageChunk(content=text, usage_metadata=usage))
+
+
+def _usage(counts: Any) -> UsageMetadata | None:
+    if not isinstance(counts, dict) or not isinstance(counts.get("prompt_tokens"), int):
+        return None
+    prompt, answer = counts["prompt_tokens"], counts.get("completion_tokens") or 0
+    return UsageMetadata(input_tokens=prompt, output_tokens=answer, total_tokens=prompt + answer)
+
+
+def connect(
+    url: str,
+    *,
+    key: str | None = None,
+    model: str | None = None,
+    offline: bool = False,
+    timeouts: Timeouts | None = None,
+    **writing: Any,
+) -> RemoteChatModel:
+    """Find out what `url` serves, and open it.
+
+    model: asked from the server if None. writing: `RemoteChatModel`'s temperature, max_new_tokens and so on.
+
+    Raises:
+        ModelUnavailable: no or a wrong URL, a server elsewhere while offline, a choice to be made.
+        ServerError: the server cannot be reached or refuses the key.
+    """
+    base = _base(url, offline)
+    secret = SecretStr(key) if key else None
+    timeouts = timeouts or Timeouts()
+    listed = _listed(base, secret, timeouts)
+    if model is None and len(listed) > 1:
+        names = ", ".join(sorted(listed)[:8])
+        raise ModelUnavailable(
+            f"The server at {base} has several models ({names}). Name one: PARLEY_LLM=remote:NAME."
+        )
+    chosen = model or next(iter(listed), DEFAULT_MODEL)
+    window = listed.get(chosen) or DEFAULT_WINDOW
+    return RemoteChatModel(
+        url=base, model_name=chosen, key=secret, context_window=window, timeouts=timeouts, **writing
+    )
+
+
+def _base(url: str, offline: bool) -> str:
+    parts = urlsplit(url.strip())
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ModelUnavailable(
+            f"The model server's address {url!r} is not a URL. Set PARLEY_LLM_URL, for example "
+            "http://127.0.0.1:8000/v1."
+        )
+    if offline and not is_loopback(parts.hostname):
+        raise ModelUnavailable(
+            f"The model server {parts.hostname} is not this machine and the network is switched off. "
+            "Set PARLEY_OFFLINE=0, or choose a local model."
+        )
+    path = parts.path.rstrip("/").removesuffix("/chat/completions")
+    return f"{parts.scheme}://{parts.netloc}{path or '/v1'}"
+
+
+def _listed(base: str, key: SecretStr | None, timeouts: Timeouts) -> dict[str, int | None]:
+    """The server's models, each with its window if told; none where the server does not list them.
+
+    Raises:
+        ServerError: the server cannot be reached or refuses the key.
+    """
+    try:
+        answer = json.loads(ask(f"{base}/models", key, timeouts))
+        return {str(entry["id"]): entry.get("max_model_len") for entry in answer["data"]}
+    except ServerError as error:
+        if error.status is None or error.status in (401, 403):
+            raise
+        log.warning("the model server does not list its models (HTTP %s)", error.status)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        log.warning("the model server's list of models is not one")
+    return {}
