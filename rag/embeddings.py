@@ -251,8 +251,8 @@ def _download(name: str, hub: _Hub) -> Path:
         raise
     except Exception as error:  # the hub's client raises its own, httpx's, and the system's errors
         raise EmbedderError(
-            f"The embedding model {name} could not be downloaded ({type(error).__name__}). Check the name and "
-            "the network, or set PARLEY_EMBEDDER=all-MiniLM-L6-v2, which needs neither."
+            f"The embedding model {name} could not be downloaded ({type(error).__name__}). Check the name "
+            "and the network, or set PARLEY_EMBEDDER=all-MiniLM-L6-v2, which needs neither."
         ) from error
     return Path(folder)
 

@@ -1,15 +1,35 @@
-"""ChunkStore: where chunks, their vectors and their sources live. The seam; engines are chosen by URI."""
+"""ChunkStore: where chunks, their vectors and their sources live. The seam; engines are chosen by URI.
+
+It does not know files, folders, or how a vector is made.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rag.chunks import Chunk
+
+
+class StoreError(Exception):
+    """The index cannot be used; the message says why and what to do."""
+
+
+class EmbedderMismatchError(StoreError):
+    """The index was made with another embedding model."""
+
+    def __init__(self, stored: str, wanted: str) -> None:
+        super().__init__(
+            f"The index was made with the embedding model {stored}, not {wanted}. "
+            f"Set PARLEY_EMBEDDER={stored} to keep it, or index again to embed its documents anew."
+        )
+        self.stored = stored
+        self.wanted = wanted
 
 
 @dataclass(frozen=True)
@@ -25,6 +45,7 @@ class Source:
     origin: str = ""  # the corpus folder, "upload" or "url"
     size: int = 0  # bytes; with mtime_ns, what tells an unchanged file without reading it
     mtime_ns: int = 0
+    recipe: str = ""  # how it was cut into chunks; with another, it is cut again
 
 
 @dataclass(frozen=True)
@@ -49,11 +70,25 @@ class Hit:
 class ChunkStore(Protocol):
     """Every method is safe from any thread; readers never wait for a writer's embedding."""
 
-    def add(self, source: Source, pages: Sequence[Page], chunks: Sequence[Chunk], vectors: NDArray[np.float32]) -> None:
-        """Add or replace one source, whole or not at all. `vectors`: (len(chunks), dimension), unit length."""
+    def add(
+        self, source: Source, pages: Sequence[Page], chunks: Sequence[Chunk], vectors: NDArray[np.float32]
+    ) -> None:
+        """Add or replace one source, whole or not at all.
+
+        `vectors`: (len(chunks), dimension), unit length.
+        """
 
     def delete(self, source: str) -> bool:
         """Remove a source with all its chunks; False if it was not there."""
+
+    def update(self, source: str, record: Source) -> bool:
+        """Change what is recorded of a source (its name, place, size, time…); False if it is not there.
+
+        Its title, pages and chunks stay. A `record.source` that another document has is a `ValueError`.
+        """
+
+    def find_vectors(self, indexed_texts: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+        """The vectors that are already stored for some of these texts, so that none is embedded twice."""
 
     def search_vector(self, vector: NDArray[np.float32], k: int) -> list[Hit]:
         """The k nearest chunks by cosine. `vector`: (dimension,), unit length."""
@@ -70,3 +105,24 @@ class ChunkStore(Protocol):
         """Number of chunks."""
 
     def close(self) -> None: ...
+
+
+def open_store(uri: str | Path, *, dimension: int, embedder: str) -> ChunkStore:
+    """Open or make the store at `uri`: a folder. `embedder` and `dimension` are of the vectors it holds.
+
+    Raises `EmbedderMismatchError` if it was made with another embedder, `StoreError` if it cannot be opened.
+    """
+    scheme, separator, _ = str(uri).partition("://")
+    engine = scheme if separator else "local"
+    if engine not in ENGINES:
+        raise StoreError(f"There is no chunk store named {engine}. Choose one of: {', '.join(ENGINES)}.")
+    return ENGINES[engine](uri, dimension, embedder)
+
+
+def _open_local(uri: str | Path, dimension: int, embedder: str) -> ChunkStore:
+    from rag.store_local import LocalStore
+
+    return LocalStore(Path(str(uri).removeprefix("local://")), dimension=dimension, embedder=embedder)
+
+
+ENGINES: dict[str, Callable[[str | Path, int, str], ChunkStore]] = {"local": _open_local}

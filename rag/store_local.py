@@ -1,0 +1,395 @@
+"""The chunk store of one machine: SQLite is the truth; FAISS and tantivy are derived from it.
+
+A change is one transaction in `parley.db`, so a crash at any moment leaves whole documents only. The derived
+indexes carry the generation of the database that they have come to. Every search compares it with that of the
+database and replays what is missing, whoever made the change: this thread, another, or another process.
+
+It does not know files, folders, or how a vector is made.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import astuple, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rag import database
+from rag.chunks import Chunk
+from rag.database import Pool
+from rag.store import EmbedderMismatchError, Hit, Page, Source, StoreError
+from rag.store_text import FOLDER, DamagedError, TextIndex
+from rag.store_vectors import FILE, Stamp, VectorIndex
+
+if TYPE_CHECKING:
+    import sqlite3
+
+log = logging.getLogger(__name__)
+
+LOCK_FILE = "derived.lock"
+LOCK_SECONDS = 60.0  # how long another process may be writing a derived index until we give up
+REPLAY_SECONDS = 2.0  # while documents are added one after the other, the derived indexes follow this often
+_BATCH = 4096  # rows that are read at a time
+_SOURCE_COLUMNS = ", ".join(field.name for field in fields(Source))
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class LocalStore:
+    """A `ChunkStore` in one folder. See `rag.store.ChunkStore` for the methods."""
+
+    def __init__(self, folder: Path, *, dimension: int, embedder: str) -> None:
+        self.embedder = embedder
+        self.dimension = dimension
+        self._pool = Pool(folder / database.FILE)
+        with self._pool.connection() as db:
+            database.create_schema(db, embedder, dimension)
+            epoch, _ = self._stamp(db)
+        self._lock_path = folder / LOCK_FILE
+        self._replaying = threading.RLock()  # one thread at a time brings the derived indexes up to date
+        self._vectors = VectorIndex(folder / FILE, dimension)
+        self._vectors.load(epoch)
+        self._texts = TextIndex(folder / FOLDER)
+        self._texts.open()
+        self._replayed = 0.0  # when
+        self._drop_what_is_ahead()
+
+    # What is stored
+
+    def add(
+        self, source: Source, pages: Sequence[Page], chunks: Sequence[Chunk], vectors: NDArray[np.float32]
+    ) -> None:
+        rows = self._checked(vectors, len(chunks))
+        with self._pool.transaction(write=True) as db:
+            generation = self._next_generation(db)
+            _remove(db, source.source, generation)
+            document = _insert_document(db, source, generation, len(pages), len(chunks))
+            _insert_pages(db, document, pages)
+            _insert_chunks(db, document, chunks, rows)
+        self._follow()
+
+    def delete(self, source: str) -> bool:
+        with self._pool.transaction(write=True) as db:
+            if not db.execute("SELECT 1 FROM documents WHERE source = ?", (source,)).fetchone():
+                return False
+            _remove(db, source, self._next_generation(db))
+        self._follow()
+        return True
+
+    def update(self, source: str, record: Source) -> bool:
+        values = {field.name: getattr(record, field.name) for field in fields(Source)}
+        kept = {"title", "pages", "chunks"}
+        columns = [name for name in values if name not in kept]
+        with self._pool.transaction(write=True) as db:
+            taken = db.execute("SELECT 1 FROM documents WHERE source = ?", (record.source,)).fetchone()
+            if taken and record.source != source:
+                raise ValueError(f"There is already a document named {record.source}.")
+            changed = db.execute(
+                f"UPDATE documents SET {', '.join(f'{name} = ?' for name in columns)} WHERE source = ?",
+                (*(values[name] for name in columns), source),
+            )
+            return changed.rowcount > 0
+
+    def find_vectors(self, indexed_texts: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+        texts = {_digest(text): text for text in indexed_texts}
+        digests = list(texts)
+        found: dict[str, NDArray[np.float32]] = {}
+        with self._pool.transaction() as db:
+            self._stamp(db)
+            for at in range(0, len(digests), 500):
+                some = digests[at : at + 500]
+                rows = db.execute(
+                    "SELECT digest, vector FROM chunks JOIN vectors ON chunk = id "
+                    f"WHERE digest IN ({_marks(some)})",
+                    some,
+                )
+                found |= {texts[digest]: np.frombuffer(vector, np.float32) for digest, vector in rows}
+        return found
+
+    def sources(self) -> list[Source]:
+        with self._pool.connection() as db:
+            return [
+                Source(*row) for row in db.execute(f"SELECT {_SOURCE_COLUMNS} FROM documents ORDER BY id")
+            ]
+
+    def pages(self, source: str) -> list[Page]:
+        with self._pool.connection() as db:
+            rows = db.execute(
+                "SELECT p.text, start, page FROM pages p JOIN documents d ON d.id = document "
+                "WHERE source = ? ORDER BY number",
+                (source,),
+            )
+            return [Page(*row) for row in rows]
+
+    def count(self) -> int:
+        with self._pool.connection() as db:
+            total: int = db.execute("SELECT coalesce(sum(chunks), 0) FROM documents").fetchone()[0]
+            return total
+
+    def close(self) -> None:
+        """Bring the derived files up to date, as far as that is worth it."""
+        try:
+            self._refresh_texts()
+            self._refresh_vectors()
+            with self._replaying:
+                self._save_vectors(closing=True)
+        except StoreError as error:  # nothing is lost: they are replayed when the store is opened again
+            log.warning("The search indexes could not be written: %s", error)
+        finally:
+            self._pool.close()
+
+    # What is found
+
+    def search_vector(self, vector: NDArray[np.float32], k: int) -> list[Hit]:
+        row = self._checked(np.asarray(vector).reshape(1, -1), 1)
+        return self._search(lambda: self._vectors.search(row[0], k), self._refresh_vectors, k)
+
+    def search_text(self, query: str, k: int) -> list[Hit]:
+        text = _clean(query)
+        try:
+            return self._search(lambda: self._texts.search(text, k), self._refresh_texts, k)
+        except DamagedError:
+            log.warning("%s is damaged; it is made again.", FOLDER)
+            self._remake_texts()
+            return self._search(lambda: self._texts.search(text, k), self._refresh_texts, k)
+
+    def _search(
+        self, search: Callable[[], list[tuple[int, float]]], refresh: Callable[[], None], k: int
+    ) -> list[Hit]:
+        if k < 1:
+            return []
+        for _ in range(3):
+            refresh()
+            found = search()
+            hits = self._hits(found)
+            if len(hits) == len(found):
+                return hits
+        return (
+            hits  # a document was replaced between each search and its reading: what is left of it is whole
+        )
+
+    def _hits(self, found: list[tuple[int, float]]) -> list[Hit]:
+        ids = [number for number, _ in found]
+        chunks: dict[int, Chunk] = {}
+        with self._pool.transaction() as db:
+            for at in range(0, len(ids), 500):
+                some = ids[at : at + 500]
+                rows = db.execute(
+                    'SELECT c.id, source, text, start, "end", page, c.title, section, header FROM chunks c '
+                    f"JOIN documents d ON d.id = c.document WHERE c.id IN ({_marks(some)})",
+                    some,
+                )
+                chunks |= {number: Chunk(*row) for number, *row in rows}
+        return [Hit(number, chunks[number], score) for number, score in found if number in chunks]
+
+    def _checked(self, vectors: NDArray[np.float32], count: int) -> NDArray[np.float32]:
+        rows = np.ascontiguousarray(vectors, dtype=np.float32).reshape(count, -1)
+        if count and rows.shape[1] != self.dimension:
+            raise ValueError(f"Vectors of {rows.shape[1]} numbers; this index holds {self.dimension}.")
+        if not np.allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-2):
+            raise ValueError("Vectors must be of unit length.")
+        return rows
+
+    # How the derived indexes follow
+
+    def _stamp(self, db: sqlite3.Connection) -> Stamp:
+        epoch, generation, embedder, dimension = db.execute(
+            "SELECT epoch, generation, embedder, dimension FROM state"
+        ).fetchone()
+        if (embedder, dimension) != (self.embedder, self.dimension):
+            raise EmbedderMismatchError(embedder, self.embedder)
+        return epoch, generation
+
+    def _next_generation(self, db: sqlite3.Connection) -> int:
+        generation = self._stamp(db)[1] + 1
+        db.execute("UPDATE state SET generation = ?", (generation,))
+        return generation
+
+    def _follow(self) -> None:
+        """After a change: replay at once, unless many come one after the other."""
+        if time.monotonic() - self._replayed < REPLAY_SECONDS:
+            return
+        self._refresh_texts()
+        self._refresh_vectors()
+        self._replayed = time.monotonic()
+
+    def _behind(self, stamp: Stamp) -> bool:
+        with self._pool.connection() as db:
+            epoch, generation = self._stamp(db)
+        return stamp[0] != epoch or stamp[1] < generation
+
+    def _drop_what_is_ahead(self) -> None:
+        """Where an older copy of the database was put back, what was derived from the newer is worthless."""
+        with self._pool.connection() as db:
+            epoch, generation = self._stamp(db)
+        if self._vectors.stamp > (epoch, generation) and self._vectors.stamp[0] == epoch:
+            self._vectors.clear()
+        if self._texts.stamp > (epoch, generation) and self._texts.stamp[0] == epoch:
+            with self._locked():
+                self._texts.clear()
+
+    def _refresh_vectors(self) -> None:
+        if not self._behind(self._vectors.stamp):
+            return
+        with self._replaying:
+            with self._pool.transaction() as db:
+                self._replay_vectors(db)
+            self._save_vectors(closing=False)
+
+    def _replay_vectors(self, db: sqlite3.Connection) -> None:
+        stamp = self._stamp(db)
+        if stamp[0] != self._vectors.stamp[0]:
+            self._vectors.clear()
+        since = self._vectors.stamp[1]
+        self._vectors.change(_removed_ranges(db, since), _added_vectors(db, since), stamp)
+
+    def _save_vectors(self, *, closing: bool) -> None:
+        if self._vectors.worth_saving(closing=closing):
+            with self._locked():
+                self._vectors.save()
+
+    def _refresh_texts(self) -> None:
+        if not self._behind(self._texts.stamp):
+            return
+        with self._replaying:
+            self._texts.open()  # another process may have brought it up to date
+            if not self._behind(self._texts.stamp):
+                return
+            with self._locked(), self._pool.transaction() as db:
+                self._texts.open()
+                self._replay_texts(db)
+
+    def _replay_texts(self, db: sqlite3.Connection) -> None:
+        stamp = self._stamp(db)
+        if stamp[0] != self._texts.stamp[0]:
+            self._texts.clear()
+        since = self._texts.stamp[1]
+        if since < stamp[1] or self._texts.stamp[0] != stamp[0]:
+            self._texts.change(_removed_documents(db, since), _added_texts(db, since), stamp)
+
+    def _remake_texts(self) -> None:
+        with self._replaying, self._locked():
+            self._texts.clear()
+        self._refresh_texts()
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Alone among all processes in writing the derived files."""
+        from filelock import FileLock, Timeout
+
+        try:
+            with FileLock(self._lock_path, timeout=LOCK_SECONDS):
+                yield
+        except Timeout as error:
+            raise StoreError(
+                "Another Parley has been writing the search index for a minute. Wait for it, or stop it."
+            ) from error
+
+
+def stored_embedder(folder: Path) -> str | None:
+    """Name of the embedding model that the index in this folder was made with; None if there is no index."""
+    path = folder / database.FILE
+    if not path.is_file():
+        return None
+    pool = Pool(path)
+    try:
+        with pool.connection() as db:
+            if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'state'").fetchone():
+                return None
+            row = db.execute("SELECT embedder FROM state").fetchone()
+            return row[0] if row else None
+    finally:
+        pool.close()
+
+
+def _remove(db: sqlite3.Connection, source: str, generation: int) -> None:
+    row = db.execute("SELECT id FROM documents WHERE source = ?", (source,)).fetchone()
+    if row is None:
+        return
+    first, last = db.execute("SELECT min(id), max(id) FROM chunks WHERE document = ?", row).fetchone()
+    db.execute("INSERT INTO removals VALUES (?, ?, ?, ?)", (generation, row[0], first or 0, last or -1))
+    db.execute("DELETE FROM documents WHERE id = ?", row)
+
+
+def _insert_document(db: sqlite3.Connection, source: Source, generation: int, pages: int, chunks: int) -> int:
+    values = dict(zip((field.name for field in fields(Source)), astuple(source), strict=True))
+    values |= {"title": _clean(source.title), "pages": pages, "chunks": chunks, "generation": generation}
+    marks = _marks(list(values))
+    cursor = db.execute(
+        f"INSERT INTO documents ({', '.join(values)}) VALUES ({marks})", list(values.values())
+    )
+    assert cursor.lastrowid is not None
+    return cursor.lastrowid
+
+
+def _insert_pages(db: sqlite3.Connection, document: int, pages: Sequence[Page]) -> None:
+    rows = [(document, number, p.page, p.start, _clean(p.text)) for number, p in enumerate(pages)]
+    db.executemany("INSERT INTO pages (document, number, page, start, text) VALUES (?, ?, ?, ?, ?)", rows)
+
+
+def _insert_chunks(
+    db: sqlite3.Connection, document: int, chunks: Sequence[Chunk], vectors: NDArray[np.float32]
+) -> None:
+    """Their ids are consecutive, and no id is ever used again."""
+    row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'chunks'").fetchone()
+    ids = range(row[0] + 1 if row else 1, (row[0] if row else 0) + len(chunks) + 1)
+    rows: list[tuple[Any, ...]] = [
+        (number, document, c.start, c.end, c.page)
+        + tuple(map(_clean, (c.title, c.section, c.header, c.text)))
+        + (_digest(c.indexed_text),)
+        for number, c in zip(ids, chunks, strict=True)
+    ]
+    db.executemany(f"INSERT INTO chunks VALUES ({_marks(range(10))})", rows)
+    db.executemany(
+        "INSERT INTO vectors VALUES (?, ?)", zip(ids, map(np.ndarray.tobytes, vectors), strict=True)
+    )
+
+
+def _removed_ranges(db: sqlite3.Connection, since: int) -> list[tuple[int, int]]:
+    return db.execute("SELECT first, last FROM removals WHERE generation > ?", (since,)).fetchall()
+
+
+def _removed_documents(db: sqlite3.Connection, since: int) -> list[int]:
+    return [row[0] for row in db.execute("SELECT document FROM removals WHERE generation > ?", (since,))]
+
+
+def _added_vectors(
+    db: sqlite3.Connection, since: int
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+    rows = db.execute(
+        "SELECT chunk, vector FROM documents d JOIN chunks c ON c.document = d.id "
+        "JOIN vectors ON chunk = c.id WHERE generation > ?",
+        (since,),
+    )
+    while batch := rows.fetchmany(_BATCH):
+        ids = np.array([row[0] for row in batch], dtype=np.int64)
+        yield ids, np.frombuffer(b"".join(row[1] for row in batch), np.float32).reshape(len(ids), -1)
+
+
+def _added_texts(db: sqlite3.Connection, since: int) -> Iterator[tuple[int, int, str, str]]:
+    return db.execute(
+        "SELECT c.id, d.id, header, text FROM documents d JOIN chunks c ON c.document = d.id "
+        "WHERE generation > ?",
+        (since,),
+    )
+
+
+def _marks(values: Sequence[object]) -> str:
+    return ", ".join("?" * len(values))
+
+
+def _clean(text: str) -> str:
+    """Half a surrogate pair is no character and cannot be stored; what replaces it keeps every offset."""
+    return _LONE_SURROGATE.sub("\ufffd", text)
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=16).digest()

@@ -1,0 +1,178 @@
+"""`text.tantivy/`: the words of the chunks in a tantivy index, searched by stemmed BM25.
+
+It knows tantivy, its folder, and up to which change of the database it has come. It does not know the
+database: its owner says what to add and to remove.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rag.store import StoreError
+from rag.store_vectors import NEVER, Stamp
+
+log = logging.getLogger(__name__)
+
+FOLDER = "text.tantivy"
+HEADER_BOOST = 1.0  # how much a word in the header counts, against one in the text
+LONGEST_QUERY = 256  # different words of a query that are searched for
+_HEAP = 32_000_000  # bytes that a writer may use before it writes a segment
+_STAMP = 0  # the `document` of the one entry that carries the stamp; real ones count from 1
+
+# Scripts that put no space between words are indexed character by character; all else word by word.
+_UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+_WORD = rf"[{_UNSPACED}]|[[\p{{L}}\p{{M}}\p{{N}}]&&[^{_UNSPACED}]]+"
+
+
+class DamagedError(Exception):
+    """The index was opened but its contents cannot be read; it has to be made again."""
+
+
+class TextIndex:
+    """BM25 over header and text. Searches may come from any thread; changes one after the other."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._tantivy = _import_tantivy()
+        self._analyzer = self._build_analyzer()
+        self._schema = self._build_schema()
+        self._lock = threading.Lock()
+        self.stamp = NEVER
+        self._index: Any = None
+        self._searcher: Any = None
+
+    def _build_analyzer(self) -> Any:
+        tokens, filters = self._tantivy.Tokenizer, self._tantivy.Filter
+        builder = self._tantivy.TextAnalyzerBuilder(tokens.regex(_WORD))
+        for step in (
+            filters.remove_long(60),
+            filters.lowercase(),
+            filters.ascii_fold(),
+            filters.stemmer("english"),
+        ):
+            builder = builder.filter(step)
+        return builder.build()
+
+    def _build_schema(self) -> Any:
+        builder = self._tantivy.SchemaBuilder()
+        builder.add_integer_field("id", fast=True)
+        # Signed, as deleting by a term of an unsigned field deletes nothing in tantivy-py 0.27.
+        builder.add_integer_field("document", indexed=True)
+        builder.add_text_field("header", tokenizer_name="words", index_option="freq")
+        builder.add_text_field("text", tokenizer_name="words", index_option="freq")
+        builder.add_text_field("stamp", stored=True, tokenizer_name="raw", index_option="basic")
+        return builder.build()
+
+    def open(self) -> None:
+        """Read what is on disk now; `stamp` says how far it has come (`NEVER` if there is nothing usable)."""
+        with self._lock:
+            if self._index is None and not self._path.is_dir():
+                return
+            try:
+                self._index = self._index or self._open_index()
+                self._index.reload()
+                self._searcher = self._index.searcher()
+                self.stamp = self._read_stamp()
+            except (ValueError, OSError) as error:  # tantivy raises ValueError for whatever it cannot read
+                log.warning(
+                    "%s cannot be read (%s); it is made again.", self._path.name, type(error).__name__
+                )
+                self._forget()
+
+    def _open_index(self) -> Any:
+        index = self._tantivy.Index(self._schema, path=str(self._path), reuse=True)
+        index.register_tokenizer("words", self._analyzer)
+        index.config_reader("manual")
+        return index
+
+    def _forget(self) -> None:
+        self._index = self._searcher = None
+        self.stamp = NEVER
+
+    def _read_stamp(self) -> Stamp:
+        query = self._tantivy.Query.term_query(self._schema, "document", _STAMP)
+        hits = self._searcher.search(query, 1).hits
+        if not hits:
+            return NEVER
+        epoch, _, generation = self._searcher.doc(hits[0][1]).get_first("stamp").partition(":")
+        return epoch, int(generation)
+
+    def clear(self) -> None:
+        """Start again with an empty folder. The caller holds the lock on the data folder."""
+        with self._lock:
+            self._forget()
+            if self._path.exists():
+                shutil.rmtree(self._path)
+
+    def change(
+        self, removed: Iterable[int], added: Iterable[tuple[int, int, str, str]], stamp: Stamp
+    ) -> None:
+        """Remove documents, add (id, document, header, text) of chunks, and carry the new stamp, all at once.
+
+        The caller holds the lock on the data folder.
+        """
+        with self._writer() as writer:
+            for document in (*removed, _STAMP):
+                writer.delete_documents_by_term("document", document)
+            for number, document, header, text in added:
+                writer.add_document(self._entry(id=number, document=document, header=header, text=text))
+            writer.add_document(self._entry(document=_STAMP, stamp=f"{stamp[0]}:{stamp[1]}"))
+        self.open()
+
+    def _entry(self, **fields: int | str) -> Any:
+        return self._tantivy.Document.from_dict(fields, self._schema)
+
+    @contextmanager
+    def _writer(self) -> Iterator[Any]:
+        """A writer that commits at the end, lets its merges finish, and leaves the folder to others."""
+        with self._lock:
+            if self._index is None:
+                self._path.mkdir(parents=True, exist_ok=True)
+                self._index = self._open_index()
+        writer = self._index.writer(_HEAP, 1)
+        try:
+            yield writer
+        except BaseException:
+            writer.rollback()
+            raise
+        else:
+            writer.commit()
+        finally:
+            writer.wait_merging_threads()
+
+    def search(self, query: str, k: int) -> list[tuple[int, float]]:
+        """(id, BM25) of the `k` best chunks, best first."""
+        words = list(dict.fromkeys(self._analyzer.analyze(query)))[:LONGEST_QUERY]
+        with self._lock:
+            searcher = self._searcher
+        if not words or searcher is None:
+            return []
+        try:
+            hits = searcher.search(self._any_of(words), k, count=False).hits
+            ids = searcher.fast_field_values("id", [address for _, address in hits])
+        except (ValueError, OSError) as error:  # tantivy raises ValueError for whatever it cannot read
+            raise DamagedError from error
+        return [(int(number), float(score)) for number, (score, _) in zip(ids, hits, strict=True)]
+
+    def _any_of(self, words: list[str]) -> Any:
+        query, should = self._tantivy.Query, self._tantivy.Occur.Should
+        clauses = []
+        for word in words:
+            header = query.term_query(self._schema, "header", word, index_option="freq")
+            text = query.term_query(self._schema, "text", word, index_option="freq")
+            clauses += [(should, query.boost_query(header, HEADER_BOOST)), (should, text)]
+        return query.boolean_query(clauses)
+
+
+def _import_tantivy() -> Any:
+    try:
+        import tantivy
+    except ImportError as error:
+        raise StoreError("tantivy is missing. Run: pip install tantivy") from error
+    return tantivy

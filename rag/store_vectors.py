@@ -1,0 +1,165 @@
+"""`vectors.faiss`: the vectors once more, in a FAISS index that can be searched fast.
+
+It knows FAISS, its file, and up to which change of the database it has come. It does not know the database:
+its owner says what to add and to remove.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import struct
+import threading
+import zlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rag.store import StoreError
+
+log = logging.getLogger(__name__)
+
+FILE = "vectors.faiss"
+Stamp = tuple[str, int]  # epoch and generation of the database that a derived index has come to
+NEVER: Stamp = ("", 0)
+
+# What follows FAISS's own bytes in the file (its reader ignores it): the stamp travels with the vectors in
+# one rename, and the checksum keeps damaged bytes away from FAISS, which trusts what it reads.
+_TRAILER = struct.Struct("<8s32sQI")
+_MAGIC = b"PARLEYV1"
+
+
+class VectorIndex:
+    """Exact cosine search. Searches and changes may come from any thread; changes one after the other."""
+
+    def __init__(self, path: Path, dimension: int) -> None:
+        self._path = path
+        self._dimension = dimension
+        self._lock = threading.Lock()  # FAISS allows no search while it is changed
+        self._faiss = _import_faiss()
+        self.stamp = NEVER
+        self._unsaved = 0  # chunks that changed since the file was written
+        self._index = self._empty()
+
+    def _empty(self) -> Any:
+        return self._faiss.IndexIDMap(self._faiss.IndexFlatIP(self._dimension))
+
+    def __len__(self) -> int:
+        return int(self._index.ntotal)
+
+    def search(self, vector: NDArray[np.float32], k: int) -> list[tuple[int, float]]:
+        """(id, cosine) of the `k` nearest, best first."""
+        row = np.ascontiguousarray(vector, dtype=np.float32).reshape(1, -1)
+        with self._lock:
+            scores, ids = self._index.search(row, min(k, max(self._index.ntotal, 1)))
+        return [(int(i), float(s)) for i, s in zip(ids[0], scores[0], strict=True) if i >= 0]
+
+    def clear(self) -> None:
+        with self._lock:
+            self._index = self._empty()
+            self.stamp = NEVER
+
+    def change(
+        self,
+        removed: Sequence[tuple[int, int]],
+        added: Iterable[tuple[NDArray[np.int64], NDArray[np.float32]]],
+        stamp: Stamp,
+    ) -> None:
+        """Remove ranges of ids (both ends included), add batches of (ids, vectors), carry the new stamp."""
+        try:
+            self._change(removed, added)
+        except BaseException:
+            self.clear()  # half a change must not be replayed on top of
+            raise
+        self.stamp = stamp
+
+    def _change(
+        self,
+        removed: Sequence[tuple[int, int]],
+        added: Iterable[tuple[NDArray[np.int64], NDArray[np.float32]]],
+    ) -> None:
+        before = self._index.ntotal
+        if removed and before:
+            ids = np.concatenate([np.arange(first, last + 1, dtype=np.int64) for first, last in removed])
+            with self._lock:
+                self._index.remove_ids(self._faiss.IDSelectorBatch(ids))
+        kept = self._index.ntotal
+        for numbers, vectors in added:
+            with self._lock:
+                self._index.add_with_ids(vectors, numbers)
+        self._unsaved += before - kept + self._index.ntotal - kept
+
+    def worth_saving(self, *, closing: bool) -> bool:
+        """Whether enough changed to write the whole file again; what is not in it is replayed at opening."""
+        share = 50 if closing else 4
+        return self._unsaved * share > self._index.ntotal or (closing and not self._path.exists())
+
+    def save(self) -> None:
+        """Write beside and rename. The caller holds the lock on the data folder; searches go on meanwhile."""
+        on_disk = _read_stamp(self._path)
+        if on_disk is not None and on_disk[0] == self.stamp[0] and on_disk[1] >= self.stamp[1]:
+            self._unsaved = 0
+            return
+        beside = self._path.with_name(f"{FILE}.{os.getpid()}.new")
+        try:
+            self._faiss.write_index(self._index, str(beside))
+            with beside.open("r+b") as file:
+                checksum = _checksum(file, beside.stat().st_size)
+                file.seek(0, os.SEEK_END)
+                file.write(_TRAILER.pack(_MAGIC, self.stamp[0].encode("ascii"), self.stamp[1], checksum))
+            os.replace(beside, self._path)
+        finally:
+            beside.unlink(missing_ok=True)
+        self._unsaved = 0
+
+    def load(self, epoch: str) -> None:
+        """Read the file; if it is missing, damaged, or of another database, stay empty: all is replayed."""
+        stamp = _read_stamp(self._path, check=True)
+        if stamp is None or stamp[0] != epoch:
+            if self._path.exists():
+                log.warning("%s is damaged or of another index; it is made again.", self._path.name)
+            return
+        try:
+            index = self._faiss.read_index(str(self._path))
+        except RuntimeError:  # what FAISS raises for a file that it does not understand
+            log.warning("%s cannot be read; it is made again.", self._path.name)
+            return
+        if index.d == self._dimension:
+            self._index, self.stamp = index, stamp
+
+
+def _read_stamp(path: Path, *, check: bool = False) -> Stamp | None:
+    """The stamp in the file, None if there is no whole file; `check` reads all of it."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END) - _TRAILER.size
+            file.seek(max(size, 0))
+            trailer = file.read()
+            if size < 0 or not trailer.startswith(_MAGIC):
+                return None
+            _, epoch, generation, checksum = _TRAILER.unpack(trailer)
+            if check and _checksum(file, size) != checksum:
+                return None
+            return epoch.decode("ascii"), generation
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def _checksum(file: BinaryIO, size: int) -> int:
+    file.seek(0)
+    checksum = 0
+    while size > 0 and (block := file.read(min(size, 1 << 20))):
+        checksum = zlib.crc32(block, checksum)
+        size -= len(block)
+    return checksum
+
+
+def _import_faiss() -> Any:
+    try:
+        import faiss
+    except ImportError as error:
+        raise StoreError("FAISS is missing. Run: pip install faiss-cpu") from error
+    return faiss
