@@ -1,0 +1,39 @@
+"""Which language a sentence is in, so that a voice that speaks it can read it.
+
+py3langid judges (byte n-grams, a few MB, no network), among the languages that voices are common for. Short or mixed text is hard to tell: unless the judgement is
+sure, the language that is already spoken stays. It does not know which voices there are.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from functools import cache
+from typing import Any
+
+_SURE = 0.8  # probability
+_CODES = (
+    "ar bg bn ca cs da de el en es et fa fi fr he hi hr hu id it ja ko lt lv nl no pl pt ro ru sk sl sr sv ta th tr uk "
+    "ur vi zh"
+)
+_LETTERS = 12  # a Latin text with fewer letters is not judged
+_LOCK = threading.Lock()
+
+
+def guess_language(text: str, otherwise: str = "en") -> str:
+    """The language of `text`, ISO 639-1; `otherwise` where it cannot be told."""
+    letters = sum(char.isalpha() for char in text)
+    if not letters or (letters < _LETTERS and re.search(r"[A-Za-z]", text)):
+        return otherwise
+    with _LOCK:
+        language, probability = _identifier().classify(text)
+    return str(language) if probability >= _SURE else otherwise
+
+
+@cache
+def _identifier() -> Any:
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+    identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    identifier.set_languages(_CODES.split())
+    return identifier

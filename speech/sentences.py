@@ -1,0 +1,648 @@
+"""Token stream → sentences, each given out as soon as it is sure to be complete.
+
+A full stop alone is not sure: "3" may follow it, or "g." as in "e.g.". What follows decides, and the least of it that
+can decide is waited for: after ``. ! ?`` (and closing quotes or brackets) white space and the first character of
+the next word, which in a token stream come together in the very next token (33 ms later at 30 tokens a second).
+A few endings that are ambiguous ("U.S.", an initial) need the next word whole. A citation, " [2]", belongs to the
+sentence before it, so an opening bracket is waited out. At the end of the stream `SentenceSplitter.finish` gives the rest.
+
+Every decision depends on the text alone and is only taken when no continuation could change it, so the sentences are the
+same whatever the pieces in which the text arrives. It does not know who speaks, and changes no character of the text.
+"""
+
+from __future__ import annotations
+
+import re
+
+from speech.speakable import speakable
+
+__all__ = ["MAX_CHARS", "SentenceSplitter", "speakable", "split"]
+
+MAX_CHARS = 240  # a sentence longer than this is cut, about 15 s of speech
+_MIN_CUT = 60  # a cut at a clause leaves at least so much before it
+
+# Never the last word of a sentence when a dot follows.
+_TITLES = frozenset(
+    [
+        "mr",
+        "mrs",
+        "ms",
+        "dr",
+        "prof",
+        "rev",
+        "hon",
+        "sen",
+        "rep",
+        "gov",
+        "gen",
+        "col",
+        "capt",
+        "lt",
+        "sgt",
+        "cmdr",
+        "messrs",
+        "mme",
+        "mlle",
+        "mgr",
+        "mt",
+        "hr",
+        "fr",
+        "dipl",
+        "adm",
+        "dott",
+        "sra",
+        "srta",
+        "dra",
+        "e.g",
+        "i.e",
+        "cf",
+        "viz",
+        "vs",
+        "ca",
+        "approx",
+        "resp",
+        "incl",
+        "excl",
+        "bzw",
+        "z.b",
+        "d.h",
+        "u.a",
+        "v.a",
+        "s.o",
+        "ggf",
+        "evtl",
+        "inkl",
+        "zzgl",
+        "vgl",
+        "p.ex",
+        "p.ej",
+        "tel",
+    ]
+)
+# Not the last word when a number (or a Roman numeral) follows: "No. 4", "p. 12".
+_NUMBERED = frozenset(
+    [
+        "no",
+        "nos",
+        "nr",
+        "p",
+        "pp",
+        "s",
+        "fig",
+        "figs",
+        "eq",
+        "eqs",
+        "sec",
+        "sect",
+        "ch",
+        "chap",
+        "vol",
+        "vols",
+        "para",
+        "tab",
+        "abb",
+        "bd",
+        "kap",
+        "n°",
+        "num",
+        "núm",
+        "pos",
+        "ziff",
+        "abs",
+        "jan",
+        "feb",
+        "mar",
+        "apr",
+        "jun",
+        "jul",
+        "aug",
+        "sep",
+        "sept",
+        "oct",
+        "nov",
+        "dec",
+    ]
+)
+# The last word only if the next word is one that often begins a sentence: "U.S. Army", but "in the U.S. The".
+_MONTHS = frozenset(["jan", "feb", "mar", "apr", "jun", "jul", "aug", "sep", "sept", "oct", "nov", "dec"])
+_COMPANY = frozenset(
+    [
+        "inc",
+        "ltd",
+        "co",
+        "corp",
+        "llc",
+        "jr",
+        "sr",
+        "st",
+        "ave",
+        "rd",
+        "al",
+        "bros",
+        "univ",
+        "dept",
+        "assn",
+        "ph.d",
+        "m.d",
+        "b.a",
+        "m.a",
+        "d.c",
+        "u.s",
+        "u.k",
+        "e.u",
+        "u.n",
+    ]
+)
+_STARTERS = frozenset(
+    [
+        "The",
+        "This",
+        "That",
+        "These",
+        "Those",
+        "It",
+        "Its",
+        "He",
+        "She",
+        "We",
+        "They",
+        "You",
+        "I",
+        "In",
+        "On",
+        "At",
+        "By",
+        "For",
+        "From",
+        "With",
+        "As",
+        "If",
+        "When",
+        "While",
+        "After",
+        "Before",
+        "But",
+        "And",
+        "Or",
+        "So",
+        "Then",
+        "There",
+        "Their",
+        "His",
+        "Her",
+        "Our",
+        "My",
+        "Your",
+        "However",
+        "Although",
+        "Because",
+        "Since",
+        "Thus",
+        "Therefore",
+        "Here",
+        "No",
+        "Yes",
+        "Not",
+        "What",
+        "Who",
+        "How",
+        "Why",
+        "Where",
+        "Which",
+        "To",
+        "Some",
+        "Most",
+        "Many",
+        "Each",
+        "All",
+        "Both",
+        "One",
+        "Two",
+        "Also",
+        "An",
+        "A",
+        "Der",
+        "Die",
+        "Das",
+        "Es",
+        "Er",
+        "Sie",
+        "Ein",
+        "Eine",
+        "Im",
+        "Am",
+        "Le",
+        "La",
+        "Les",
+        "Un",
+        "Une",
+        "Il",
+        "Elle",
+        "El",
+        "Los",
+        "Las",
+    ]
+)
+_AFTER_CLOCK = frozenset(
+    [
+        "Monday",
+        "Tuesday",
+        "Wednesday",
+        "Thursday",
+        "Friday",
+        "Saturday",
+        "Sunday",
+        "GMT",
+        "UTC",
+        "CET",
+        "CEST",
+        "EST",
+        "EDT",
+        "PST",
+        "PDT",
+        "CST",
+        "BST",
+        "ET",
+        "PT",
+        "CT",
+    ]
+)
+# "am 3. Oktober", "im 19. Jahrhundert": a German ordinal, not an end.
+_AFTER_ORDINAL = frozenset(
+    [
+        "Januar",
+        "Jänner",
+        "Februar",
+        "März",
+        "April",
+        "Mai",
+        "Juni",
+        "Juli",
+        "August",
+        "September",
+        "Oktober",
+        "November",
+        "Dezember",
+        "Jahrhundert",
+        "Jahrhunderts",
+        "Klasse",
+        "Stock",
+        "Etage",
+        "Obergeschoss",
+        "Kapitel",
+        "Auflage",
+        "Mal",
+        "Platz",
+        "Tag",
+        "Woche",
+        "Monat",
+        "Jahr",
+        "Lebensjahr",
+    ]
+)
+_FUNCTION_WORDS = frozenset(
+    [
+        "the",
+        "a",
+        "an",
+        "of",
+        "and",
+        "or",
+        "to",
+        "in",
+        "on",
+        "at",
+        "by",
+        "for",
+        "from",
+        "with",
+        "as",
+        "is",
+        "are",
+        "was",
+        "were",
+        "be",
+        "that",
+        "which",
+        "its",
+        "their",
+        "this",
+        "these",
+        "de",
+        "la",
+        "le",
+        "der",
+        "die",
+        "das",
+        "und",
+        "oder",
+        "von",
+        "mit",
+        "des",
+        "el",
+        "los",
+        "y",
+        "et",
+    ]
+)
+
+_CLOSERS = "\"'”’»›)]}」』）】》〉*_`~"
+_OPENERS = "\"'“‘„«‹*_`~¿¡「『（【《〈"
+_WIDE = "。！？｡"
+_STOPS = ".!?…؟।॥۔።" + _WIDE
+_CITATION = re.compile(r"[ \t\u00a0]*\[\d{1,3}(?:\s?[,;–-]\s?\d{1,3})*\]")
+_PARTIAL_CITATION = re.compile(r"[ \t\u00a0]*(?:\[[\d\s,;–-]{0,40})?\Z")
+_CANDIDATE = re.compile(rf"[{_STOPS}]+|\n")
+_WORD_BEFORE = re.compile(r"[^\s(\[{\"'“‘„«*_]*\Z")
+_MARKER = re.compile(
+    r"(?:[-*+]|\d{1,3}[.)]|[A-Za-z][.)]|#{1,6})[ \t]|[|>•]|```|~~~|(?:-{3,}|\*{3,}|_{3,})[ \t]*\n"
+)
+_PARTIAL_MARKER = re.compile(
+    r"(?:[-*+]|\d{1,3}[.)]?|[A-Za-z][.)]?|#{1,6}|`{1,2}|~{1,2}|-+[ \t]*|\*+[ \t]*|_+[ \t]*)\Z"
+)
+_ONLY_MARKER = re.compile(r"\s*(?:#{1,6}\s*|[-*+•>]\s+)*[*_]{0,2}(?:\d{1,3}|[A-Za-z]|[ivxIVX]{1,5})\Z")
+_BLOCK_LINE = re.compile(r"[ \t]*(?:#{1,6}\s|[-*+•]\s|\d{1,3}[.)]\s|\||>|(?:-{3,}|\*{3,}|_{3,})[ \t]*\Z)")
+_FENCE = re.compile(r"(```|~~~)[^`\n]*\n")
+_PARTIAL_FENCE = re.compile(r"(?:`{1,2}|~{1,2}|(?:```|~~~)[^`\n]*)\Z")
+_CLAUSE = re.compile(r"[;:,—–、，；：)]\s|\s[—–-]\s|[、，；：]")
+_INITIALISM = re.compile(r"(?:[A-Za-zÀ-ž]\.)+[A-Za-zÀ-ž]\Z")
+_CLOCK = frozenset({"a.m", "p.m"})
+
+
+class SentenceSplitter:
+    """Fed the pieces of one text in order, gives its sentences in order, each stripped of outer white space.
+
+    Joined, the sentences are the text again, white space aside. A fenced code block is one sentence.
+
+    Args:
+        max_chars: a sentence is cut at a clause, else a word, before it grows longer than this many characters.
+    """
+
+    def __init__(self, max_chars: int = MAX_CHARS) -> None:
+        if max_chars < 20:
+            raise ValueError("max_chars must be at least 20")
+        self._max = max_chars
+        self._text = ""
+
+    def feed(self, piece: str) -> list[str]:
+        """Add the next piece; the sentences that are now sure, oldest first (often none)."""
+        self._text += piece
+        return self._take(final=False)
+
+    def finish(self) -> list[str]:
+        """The text has ended: all that is left. The splitter is empty afterwards."""
+        sentences = self._take(final=True)
+        self._text = ""
+        return sentences
+
+    def _take(self, final: bool) -> list[str]:
+        found: list[str] = []
+        text, start = self._text, 0
+        while start < len(text):
+            end = _next_end(text, start, final, self._max)
+            if end is None:
+                break
+            if sentence := text[start:end].strip():
+                found.append(sentence)
+            start = end
+        self._text = text[start:]
+        return found
+
+
+def split(text: str, max_chars: int = MAX_CHARS) -> list[str]:
+    """All sentences of a whole text."""
+    splitter = SentenceSplitter(max_chars)
+    return splitter.feed(text) + splitter.finish()
+
+
+class _Wait(Exception):
+    """More text is needed before the place can be judged."""
+
+
+def _next_end(text: str, start: int, final: bool, limit: int) -> int | None:
+    """Where the sentence that begins at `start` ends, or None while that is not sure."""
+    while start < len(text) and text[start].isspace():
+        start += 1
+    if start == len(text):
+        return len(text) if final else None
+    try:
+        return _find_end(text, start, final, limit)
+    except _Wait:
+        return None
+
+
+def _find_end(text: str, start: int, final: bool, limit: int) -> int:
+    if _at_fence(text, start, final):
+        return _fence_end(text, start, final)
+    for match in _CANDIDATE.finditer(text, start, start + limit):
+        end = _judge(text, start, match, final)
+        if end is not None:
+            return end
+    if len(text) - start > limit:
+        return _cut(text, start, limit)
+    if final:
+        return len(text)
+    raise _Wait
+
+
+def _judge(text: str, start: int, match: re.Match[str], final: bool) -> int | None:
+    """The end of the sentence if the marks or the line end at `match` close it, else None."""
+    if match.group() == "\n":
+        return _judge_newline(text, start, match.start(), final)
+    at = match.start()
+    after = at
+    while after < len(text) and text[after] in _STOPS:
+        after += 1
+    marks = text[at:after]
+    after, cited = _skip_citations(text, _skip_closers(text, after), final)
+    if after == len(text) or marks[-1] in _WIDE:
+        return after
+    if not text[after].isspace():
+        return None
+    return after if _judge_spaced(text, start, at, after, marks, cited, final) else None
+
+
+def _skip_closers(text: str, at: int) -> int:
+    while at < len(text) and text[at] in _CLOSERS:
+        at += 1
+    return at
+
+
+def _skip_citations(text: str, at: int, final: bool) -> tuple[int, bool]:
+    """The place after any citations at `at`, and whether there was one; waits while one may still come."""
+    cited = False
+    while match := _CITATION.match(text, at):
+        at, cited = match.end(), True
+    if not final and _PARTIAL_CITATION.match(text, at):
+        raise _Wait
+    return at, cited
+
+
+def _judge_spaced(text: str, start: int, at: int, after: int, marks: str, cited: bool, final: bool) -> bool:
+    """Whether marks that are followed by white space end their sentence."""
+    gap = after
+    while gap < len(text) and text[gap].isspace():
+        gap += 1
+    if text.count("\n", after, gap) > 1:
+        return True
+    if "\n" in text[after:gap] and not _may_go_on(text[start:at], marks):
+        return True
+    if gap == len(text):
+        if final:
+            return True
+        raise _Wait
+    if cited or marks.strip(".…"):
+        return not _first_letter(text, gap, final).islower()
+    if marks != ".":
+        return False  # an ellipsis is a pause more often than an end
+    return _judge_dot(text, start, at, gap, final)
+
+
+def _may_go_on(before: str, marks: str) -> bool:
+    """Whether a sentence may go on after these marks even on another line: an abbreviation, a list number."""
+    word = _word_at_end(before)
+    plain = word.lower()
+    known = plain in _TITLES or plain in _NUMBERED or plain in _COMPANY or plain in _CLOCK
+    return (marks == "." and (known or _is_initial(word) or _ONLY_MARKER.match(before) is not None)) or (
+        not marks.strip(".…") and marks != "."
+    )
+
+
+def _word_at_end(before: str) -> str:
+    found = _WORD_BEFORE.search(before)
+    return found.group() if found else ""
+
+
+def _judge_dot(text: str, start: int, at: int, gap: int, final: bool) -> bool:
+    """Whether a single dot before white space ends its sentence; `gap` is where the next word begins."""
+    before = text[start:at]
+    if _ONLY_MARKER.match(before):
+        return False
+    word = _word_at_end(before)
+    plain = word.lower()
+    if plain in _TITLES:
+        return False
+    letter = _first_letter(text, gap, final)
+    if letter.islower():
+        return False
+    if plain in _NUMBERED and (letter.isdigit() or letter in "§°"):
+        return False
+    if plain in _CLOCK:
+        return _next_word(text, gap, final) not in _AFTER_CLOCK
+    if plain in _COMPANY or plain in _MONTHS or _is_initial(word):
+        return _next_word(text, gap, final) in _STARTERS
+    if plain in _NUMBERED and letter in "IVXLC":
+        return re.fullmatch(r"[IVXLC]+", _next_word(text, gap, final)) is None
+    if re.fullmatch(r"\d{1,2}", word):
+        return _next_word(text, gap, final) not in _AFTER_ORDINAL
+    return True
+
+
+def _is_initial(word: str) -> bool:
+    """Whether a word before a dot is an initial ("J") or an initialism ("U.S")."""
+    return (len(word) == 1 and word.isalpha() and word.isupper()) or _INITIALISM.fullmatch(word) is not None
+
+
+def _first_letter(text: str, at: int, final: bool) -> str:
+    """The first character at or after `at` that is no opening quote or emphasis."""
+    while at < len(text) and text[at] in _OPENERS:
+        at += 1
+    if at < len(text):
+        return text[at]
+    if final:
+        return " "
+    raise _Wait
+
+
+def _next_word(text: str, at: int, final: bool) -> str:
+    """The whole word that begins at or after `at`, without quotes or emphasis around it."""
+    while at < len(text) and text[at] in _OPENERS:
+        at += 1
+    end = at
+    while end < len(text) and (text[end].isalnum() or text[end] in "-") and end - at < 20:
+        end += 1
+    if end == len(text) and not final and end - at < 20:
+        raise _Wait
+    return text[at:end]
+
+
+def _judge_newline(text: str, start: int, at: int, final: bool) -> int | None:
+    """Whether the line that ends at `at` is a sentence by itself: a heading, an item, a row, before a blank line."""
+    following = at + 1
+    while following < len(text) and text[following] in " \t":
+        following += 1
+    if following == len(text):
+        if final:
+            return len(text)
+        raise _Wait
+    if text[following] == "\n" or _BLOCK_LINE.match(text, text.rfind("\n", start, at) + 1 or start, at):
+        return _block_line_end(text, start, at, following, final)
+    if _is_marker(text, following, final):
+        return at
+    line = text[start:at].strip()
+    return at if _looks_like_heading(line) and not _continues(text, following, final) else None
+
+
+def _block_line_end(text: str, start: int, at: int, following: int, final: bool) -> int | None:
+    """The end of a list item, heading or row, which may go on in an indented line."""
+    if text[following] == "\n" or following == at + 1 or text[start:at].lstrip().startswith(("#", "|")):
+        return at
+    return at if _is_marker(text, following, final) else None
+
+
+def _is_marker(text: str, at: int, final: bool) -> bool:
+    """Whether a list item, heading, table row, quotation or code begins at `at`."""
+    if _MARKER.match(text, at):
+        return True
+    if not final and _PARTIAL_MARKER.match(text, at):
+        raise _Wait
+    return False
+
+
+def _looks_like_heading(line: str) -> bool:
+    if line.endswith(":"):
+        return True
+    words = line.split()
+    if not words or len(line) > 60 or "\n" in line or line[-1] in ",;-–(":
+        return False
+    return not line[0].islower() and words[-1].lower() not in _FUNCTION_WORDS
+
+
+def _continues(text: str, at: int, final: bool) -> bool:
+    """Whether the line at `at` reads on from the one before it."""
+    return _first_letter(text, at, final).islower()
+
+
+def _at_fence(text: str, start: int, final: bool) -> bool:
+    if not final and _PARTIAL_FENCE.match(text, start):
+        raise _Wait
+    return _FENCE.match(text, start) is not None
+
+
+def _fence_end(text: str, start: int, final: bool) -> int:
+    """The end of the fenced code block that begins at `start`; it is one sentence, however long."""
+    fence = _FENCE.match(text, start)
+    assert fence is not None
+    close = re.compile(r"\n[ \t]*" + re.escape(fence.group(1)) + r"[`~]*[ \t]*(\n|\Z)").search(text, start)
+    if close is not None and (final or close.group(1) == "\n"):
+        return close.end()
+    if final:
+        return len(text)
+    raise _Wait
+
+
+def _cut(text: str, start: int, limit: int) -> int:
+    """Where to cut a sentence that is too long: after the last clause, else the last word, else anywhere."""
+    window = text[start : start + limit]
+    ends = [
+        m.end() for m in _CLAUSE.finditer(window, min(_MIN_CUT, limit // 2)) if _balanced(window[: m.end()])
+    ]
+    if ends:
+        return start + ends[-1]
+    spaces = [m.start() for m in re.finditer(r"\s", window) if m.start() and _balanced(window[: m.start()])]
+    return start + (spaces[-1] if spaces else limit)
+
+
+def _balanced(text: str) -> bool:
+    """Whether no square bracket is open, so that no link or citation is torn."""
+    return text.rfind("[") <= text.rfind("]")
