@@ -1,0 +1,223 @@
+"""Text to speech: the seam, its engines by name, and the hand-over when one fails.
+
+An engine turns text that can be said (see `speech.speakable`) into chunks of sound. Those that need the network or a model
+are backed by espeak-ng: a failed call is spoken by it at once, and for the next 60 s it speaks alone, so that no answer goes
+unspoken and nobody waits twice for the same dead server. It does not know whose answer it speaks, nor who listens.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Protocol, runtime_checkable
+from urllib.parse import urlsplit
+
+from speech.audio import AudioChunk
+
+log = logging.getLogger(__name__)
+
+Notify = Callable[[str], None]
+
+REST_SECONDS = 60.0  # how long an engine that failed is left alone
+SPEEDS = (0.5, 2.0)
+
+
+class SynthesisError(Exception):
+    """Something cannot be spoken; the message says why and what to do."""
+
+
+class UnspokenError(SynthesisError):
+    """This text or language is not the engine's; the engine itself is well."""
+
+
+@runtime_checkable
+class Synthesizer(Protocol):
+    """An engine. All of them give mono float32 at `speech.polish.RATE` samples per second."""
+
+    @property
+    def name(self) -> str: ...
+
+    def synthesize(self, text: str, language: str = "en") -> Iterator[AudioChunk]:
+        """The sound of `text` in chunks of at most a quarter of a second, as soon as each is ready.
+
+        Args:
+            text: what to say, as it is spoken.
+            language: its language, ISO 639-1 or with a region ("en", "pt-BR").
+
+        Raises `SynthesisError`. Closing the iterator stops the work.
+        """
+        ...
+
+
+class WithStandby:
+    """An engine, and espeak-ng for the `REST_SECONDS` after it failed. Safe to use from many threads."""
+
+    def __init__(
+        self,
+        engine: Synthesizer,
+        standby: Synthesizer,
+        *,
+        on_notice: Notify | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.name = engine.name
+        self._engine, self._standby = engine, standby
+        self._notify, self._clock = on_notice, clock
+        self._lock = threading.Lock()
+        self._resting_until = float("-inf")
+
+    @property
+    def active(self) -> str:
+        """The name of the engine that would speak now."""
+        return self._standby.name if self._resting() else self._engine.name
+
+    def synthesize(self, text: str, language: str = "en") -> Iterator[AudioChunk]:
+        if self._resting():
+            yield from self._standby.synthesize(text, language)
+            return
+        begun = False
+        try:
+            for chunk in self._engine.synthesize(text, language):
+                begun = True
+                yield chunk
+        except UnspokenError as error:
+            self._say(f"{error} {self._standby.name} speaks it.")
+            yield from self._standby.synthesize(text, language)
+        except SynthesisError as error:
+            self._rest(str(error))
+            if begun:
+                log.info("%s broke off inside a sentence; %s repeats it", self.name, self._standby.name)
+            yield from self._standby.synthesize(text, language)
+
+    def _resting(self) -> bool:
+        with self._lock:
+            return self._clock() < self._resting_until
+
+    def _rest(self, reason: str) -> None:
+        """Leave the engine alone for a while; said once, however many calls fail at the same time."""
+        with self._lock:
+            already = self._clock() < self._resting_until
+            self._resting_until = self._clock() + REST_SECONDS
+        if not already:
+            log.warning("%s failed, %s speaks for %.0f s", self.name, self._standby.name, REST_SECONDS)
+            self._say(f"{reason} {self._standby.name} speaks for now.")
+
+    def _say(self, message: str) -> None:
+        if self._notify is not None:
+            self._notify(message)
+
+
+def base_language(language: str) -> str:
+    """The language without its region: "pt-BR" → "pt"."""
+    return language.replace("_", "-").lower().partition("-")[0]
+
+
+def open_synthesizer(
+    name: str = "auto",
+    *,
+    voice: str | None = None,
+    speed: float = 1.0,
+    offline: bool = False,
+    url: str | None = None,
+    key: str | None = None,
+    model: str | None = None,
+    on_notice: Notify | None = None,
+) -> Synthesizer:
+    """The engine of that name, ready to speak.
+
+    Args:
+        name: "auto" is gTTS with espeak-ng behind it, offline espeak-ng alone; or one of `ENGINES`.
+        voice: a voice of the engine; empty: the engine's own for the language.
+        speed: 0.5 to 2, 1 is the engine's own pace.
+        offline: no connection leaves this machine.
+        url: of an OpenAI-compatible server, for "openai" ("http://127.0.0.1:8880/v1").
+        key: the server's key.
+        model: the server's model, for "openai".
+        on_notice: told in a sentence when another engine or voice takes over.
+
+    Raises `SynthesisError` for an unknown name, a package that is not installed, or values that cannot be.
+    """
+    if not SPEEDS[0] <= speed <= SPEEDS[1]:
+        raise SynthesisError(f"A speed of {speed} cannot be spoken. Set PARLEY_SPEED between 0.5 and 2.")
+    if name == "auto":
+        name = "espeak-ng" if offline else "gtts"
+    if name not in ENGINES:
+        raise SynthesisError(f"There is no voice engine {name!r}. Choose one of: auto, {', '.join(ENGINES)}.")
+    return ENGINES[name](_Wanted(voice, speed, offline, url, key, model, on_notice))
+
+
+class _Wanted:
+    """What was asked for, handed to the function that builds the engine."""
+
+    def __init__(
+        self,
+        voice: str | None,
+        speed: float,
+        offline: bool,
+        url: str | None,
+        key: str | None,
+        model: str | None,
+        on_notice: Notify | None,
+    ) -> None:
+        self.voice, self.speed, self.offline = voice or None, speed, offline
+        self.url, self.key, self.model, self.on_notice = url, key, model, on_notice
+
+
+def _espeak(wanted: _Wanted) -> Synthesizer:
+    from speech.tts_espeak import EspeakSynthesizer
+
+    return EspeakSynthesizer(voice=wanted.voice, speed=wanted.speed, on_notice=wanted.on_notice)
+
+
+def _standby(wanted: _Wanted) -> Synthesizer:
+    """espeak-ng behind another engine, whose voice names it does not have."""
+    from speech.tts_espeak import EspeakSynthesizer
+
+    return EspeakSynthesizer(speed=wanted.speed, on_notice=wanted.on_notice)
+
+
+def _gtts(wanted: _Wanted) -> Synthesizer:
+    from speech.tts_gtts import GttsSynthesizer
+
+    if wanted.offline:
+        if wanted.on_notice is not None:
+            wanted.on_notice("gTTS needs the network, which PARLEY_OFFLINE forbids; espeak-ng speaks.")
+        return _standby(wanted)
+    engine = GttsSynthesizer(voice=wanted.voice, speed=wanted.speed)
+    return WithStandby(engine, _standby(wanted), on_notice=wanted.on_notice)
+
+
+def _kokoro(wanted: _Wanted) -> Synthesizer:
+    from speech.tts_kokoro import KokoroSynthesizer
+
+    engine = KokoroSynthesizer(
+        voice=wanted.voice, speed=wanted.speed, offline=wanted.offline, on_notice=wanted.on_notice
+    )
+    return WithStandby(engine, _standby(wanted), on_notice=wanted.on_notice)
+
+
+def _openai(wanted: _Wanted) -> Synthesizer:
+    from speech.tts_openai import OpenAISynthesizer
+
+    if not wanted.url:
+        raise SynthesisError(
+            "The speech server has no address. Set PARLEY_TTS_URL, as http://127.0.0.1:8880/v1."
+        )
+    if wanted.offline and urlsplit(wanted.url).hostname not in ("127.0.0.1", "::1", "localhost"):
+        raise SynthesisError(
+            "PARLEY_OFFLINE forbids a speech server on another machine. Set PARLEY_TTS=espeak-ng."
+        )
+    engine = OpenAISynthesizer(
+        wanted.url, key=wanted.key, model=wanted.model or "tts-1", voice=wanted.voice, speed=wanted.speed
+    )
+    return WithStandby(engine, _standby(wanted), on_notice=wanted.on_notice)
+
+
+ENGINES: dict[str, Callable[[_Wanted], Synthesizer]] = {
+    "gtts": _gtts,
+    "espeak-ng": _espeak,
+    "kokoro": _kokoro,
+    "openai": _openai,
+}

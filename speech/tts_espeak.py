@@ -1,0 +1,233 @@
+"""espeak-ng: small, offline, over a hundred languages, in process.
+
+The shared library and its voices come from the package espeakng-loader; nothing is installed on the system. The library
+holds its state in globals, so every call runs under one lock, and a long text is spoken in parts that each give the lock
+back. It does not know the network, and never reads a language with another language's voice.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import re
+import tempfile
+import threading
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from speech.audio import AudioChunk, Samples, from_int16
+from speech.polish import polish
+from speech.sentences import split
+from speech.tts import Notify, SynthesisError, UnspokenError, base_language
+
+log = logging.getLogger(__name__)
+
+_LOCK = threading.RLock()
+_SYNCHRONOUS = 2  # AUDIO_OUTPUT_SYNCHRONOUS: samples go to the callback, and the call returns after the last
+_DONT_EXIT = 0x8000
+_UTF8 = 1
+_RATE_PARAMETER = 1
+_WORDS_PER_MINUTE = 175
+_LONGEST_PATH = 120  # the library keeps the path of its data in a short buffer
+_SPOKEN_AS = {
+    "en": "en-us",
+    "zh": "cmn",
+    "zh-cn": "cmn",
+    "zh-tw": "cmn",
+    "no": "nb",
+    "iw": "he",
+    "in": "id",
+    "fr": "fr-fr",
+}
+_IDEOGRAPH = re.compile("[\u4e00-\u9fff]")
+
+
+class _Voice(ctypes.Structure):
+    _fields_ = (
+        ("name", ctypes.c_char_p),
+        (
+            "languages",
+            ctypes.c_void_p,
+        ),  # records of one priority byte and a zero-ended code; a zero byte ends the list
+        ("identifier", ctypes.c_char_p),
+        ("gender", ctypes.c_ubyte),
+        ("age", ctypes.c_ubyte),
+        ("variant", ctypes.c_ubyte),
+        ("xx1", ctypes.c_ubyte),
+        ("score", ctypes.c_int),
+        ("spare", ctypes.c_void_p),
+    )
+
+
+_CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
+
+
+class _Library:
+    """The loaded library, once in a process. Every method is called under `_LOCK`."""
+
+    def __init__(self) -> None:
+        try:
+            import espeakng_loader
+        except ImportError as error:
+            raise SynthesisError("espeak-ng is not installed. Run: pip install espeakng-loader") from error
+        try:
+            self._lib: Any = ctypes.CDLL(espeakng_loader.get_library_path())
+        except OSError as error:
+            raise SynthesisError(
+                f"espeak-ng cannot be loaded ({error}). Run: pip install --force-reinstall espeakng-loader"
+            ) from error
+        self.rate = self._initialize(Path(espeakng_loader.get_data_path()))
+        self._pieces: list[Samples] = []
+        self._callback = _CALLBACK(self._collect)  # kept, for the library holds a bare pointer to it
+        self._lib.espeak_SetSynthCallback(self._callback)
+        self.voices = self._list_voices()
+
+    def _initialize(self, data: Path) -> int:
+        if len(os.fsencode(data)) > _LONGEST_PATH:
+            link = Path(tempfile.mkdtemp(prefix="parley-")) / "espeak-ng-data"
+            link.symlink_to(data, target_is_directory=True)
+            data = link
+        rate: int = self._lib.espeak_Initialize(_SYNCHRONOUS, 0, os.fsencode(data), _DONT_EXIT)
+        if rate <= 0:
+            raise SynthesisError(
+                "espeak-ng finds no usable voice data. Run: pip install --force-reinstall espeakng-loader"
+            )
+        return rate
+
+    def _list_voices(self) -> dict[str, str]:
+        """Language code or voice name, in lower case → the language of that voice."""
+        self._lib.espeak_ListVoices.restype = ctypes.POINTER(ctypes.POINTER(_Voice))
+        found: dict[str, str] = {}
+        voices = self._lib.espeak_ListVoices(None)
+        index = 0
+        while voices[index]:
+            voice = voices[index].contents
+            codes = list(_codes(voice.languages))
+            for name in (*codes, voice.name.decode(), voice.identifier.decode()):
+                found.setdefault(name.lower(), codes[0] if codes else "")
+            index += 1
+        return found
+
+    def _collect(self, samples: Any, count: int, _events: Any) -> int:
+        if samples and count:
+            raw = np.ctypeslib.as_array(samples, shape=(count,))
+            self._pieces.append(from_int16(raw.copy()))
+        return 0
+
+    def speak(self, text: str, voice: str, speed: float) -> Samples:
+        """The sound of `text`, (n,) at `rate`."""
+        if self._lib.espeak_SetVoiceByName(voice.encode()) != 0:
+            raise SynthesisError(
+                f"espeak-ng has no voice {voice}. Set PARLEY_VOICE to one it has, or leave it empty."
+            )
+        self._lib.espeak_SetParameter(_RATE_PARAMETER, round(_WORDS_PER_MINUTE * speed), 0)
+        self._pieces = []
+        encoded = text.encode("utf-8")
+        status = self._lib.espeak_Synth(
+            encoded, ctypes.c_size_t(len(encoded) + 1), 0, 1, 0, _UTF8, None, None
+        )
+        pieces, self._pieces = self._pieces, []
+        if status != 0:
+            raise SynthesisError(
+                f"espeak-ng failed (code {status}). Say it again, or choose another voice engine."
+            )
+        return np.concatenate(pieces) if pieces else np.empty(0, np.float32)
+
+
+def _codes(address: int | None) -> Iterator[str]:
+    """The language codes of a voice record."""
+    at = address or 0
+    while at and ctypes.c_ubyte.from_address(at).value:
+        code = ctypes.string_at(at + 1)
+        yield code.decode()
+        at += len(code) + 2
+
+
+@cache
+def _library() -> _Library:
+    return _Library()
+
+
+class EspeakSynthesizer:
+    """Speaks with espeak-ng. Safe to use from many threads.
+
+    Args:
+        voice: an espeak-ng voice or language ("en-gb", "de", "en-us+f3"), used for answers in its language.
+        speed: 0.5 to 2.
+        on_notice: told when the voice chosen cannot speak the language of an answer.
+    """
+
+    name = "espeak-ng"
+
+    def __init__(
+        self, *, voice: str | None = None, speed: float = 1.0, on_notice: Notify | None = None
+    ) -> None:
+        self._speed = speed
+        self._voice = voice
+        self._notify = on_notice
+        self._noticed: set[str] = set()
+        with _LOCK:
+            known = _library().voices
+        if voice is not None and voice.lower().partition("+")[0] not in known:
+            raise SynthesisError(
+                f"espeak-ng has no voice {voice!r}. Choose one of: {', '.join(sorted(_languages(known)))}."
+            )
+        for _ in self.synthesize(
+            "a"
+        ):  # the first call loads voice and resampler; no answer should wait for them
+            pass
+
+    def synthesize(self, text: str, language: str = "en") -> Iterator[AudioChunk]:
+        """`text` in chunks, the first after one sentence. Raises `SynthesisError` if no voice speaks the language."""
+        voice = self._voice_for(language)
+        self._warn_of_ideographs(text, voice)
+        for sentence in split(text):
+            with _LOCK:
+                library = _library()
+                samples = library.speak(sentence, voice, self._speed)
+                rate = library.rate
+            yield from polish([(samples, rate)], sentence)
+
+    def _voice_for(self, language: str) -> str:
+        with _LOCK:
+            known = _library().voices
+        if self._voice is not None:
+            spoken = known[self._voice.lower().partition("+")[0]]
+            if _same_language(spoken, language):
+                return self._voice
+            self._say(
+                f"The voice {self._voice} does not speak {language}; another espeak-ng voice reads this answer."
+            )
+        for code in (_SPOKEN_AS.get(language.lower(), language.lower()), base_language(language)):
+            code = _SPOKEN_AS.get(code, code)
+            if code in known:
+                return code
+        raise UnspokenError(
+            f"espeak-ng has no voice for the language {language!r}. Choose another voice engine (PARLEY_TTS) for it."
+        )
+
+    def _warn_of_ideographs(self, text: str, voice: str) -> None:
+        if voice == "ja" and _IDEOGRAPH.search(text):
+            self._say(
+                "espeak-ng reads Japanese kana only and spells kanji poorly; choose gTTS or Kokoro for Japanese."
+            )
+
+    def _say(self, message: str) -> None:
+        if message not in self._noticed:
+            self._noticed.add(message)
+            if self._notify is not None:
+                self._notify(message)
+
+
+def _same_language(spoken: str, language: str) -> bool:
+    wanted = base_language(language)
+    return base_language(spoken) in {wanted, base_language(_SPOKEN_AS.get(wanted, wanted))}
+
+
+def _languages(known: dict[str, str]) -> set[str]:
+    return {code for code in known.values() if code}

@@ -1,0 +1,122 @@
+"""Kokoro: an open voice of 82 million parameters, in process, for nine languages.
+
+Its files come from the model hub, once (some 330 MB); offline only what is cached is used. Written against kokoro 0.9.4. It does not
+know what speaks when it fails.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from speech.audio import AudioChunk, Samples
+from speech.polish import polish
+from speech.tts import Notify, SynthesisError, UnspokenError, base_language
+
+REPOSITORY = "hexgrad/Kokoro-82M"
+_WEIGHTS = "kokoro-v1_0.pth"
+_RATE = 24_000
+# The language's letter in Kokoro, which is also the first letter of its voices, and a good voice of it.
+_LANGUAGES = {
+    "en": ("a", "af_heart"),
+    "en-gb": ("b", "bf_emma"),
+    "es": ("e", "ef_dora"),
+    "fr": ("f", "ff_siwis"),
+    "hi": ("h", "hf_alpha"),
+    "it": ("i", "if_sara"),
+    "ja": ("j", "jf_alpha"),
+    "pt": ("p", "pf_dora"),
+    "zh": ("z", "zf_xiaobei"),
+}
+
+
+class KokoroSynthesizer:
+    """Speaks with Kokoro. Safe to use from many threads, which take turns.
+
+    Args:
+        voice: one of its voices ("af_heart"), used for answers in its language.
+        speed: 0.5 to 2.
+        offline: use only files that are cached.
+        on_notice: told when the voice chosen cannot speak the language of an answer.
+    """
+
+    name = "kokoro"
+
+    def __init__(
+        self,
+        *,
+        voice: str | None = None,
+        speed: float = 1.0,
+        offline: bool = False,
+        on_notice: Notify | None = None,
+    ) -> None:
+        try:
+            import kokoro
+            from loguru import logger
+        except ImportError as error:
+            raise SynthesisError("Kokoro is not installed. Run: pip install 'kokoro>=0.9.4'") from error
+        logger.disable("kokoro")  # at its default level it logs the text that is spoken
+        self._kokoro, self._offline = kokoro, offline
+        self._voice, self._speed, self._notify = voice, speed, on_notice
+        self._lock = threading.Lock()
+        self._pipelines: dict[str, Any] = {}
+        if voice is not None and voice[:1] not in {letter for letter, _ in _LANGUAGES.values()}:
+            raise SynthesisError(f"Kokoro has no voice {voice!r}. Set PARLEY_VOICE to one such as af_heart.")
+        self._model = self._loaded()
+
+    def synthesize(self, text: str, language: str = "en") -> Iterator[AudioChunk]:
+        """`text` in chunks, the first after one sentence (or some 500 phonemes)."""
+        letter, voice = self._voice_for(language)
+        yield from polish(self._sound(text, letter, voice), text)
+
+    def _sound(self, text: str, letter: str, voice: str) -> Iterator[tuple[Samples, int]]:
+        with self._lock:
+            try:
+                pack = self._file(f"voices/{voice}.pt")
+                for result in self._pipeline(letter)(text, voice=pack, speed=self._speed):
+                    if result.audio is not None:
+                        yield np.asarray(result.audio, np.float32).reshape(-1), _RATE
+            except (RuntimeError, ValueError, OSError, ImportError) as error:
+                raise SynthesisError(f"Kokoro failed ({type(error).__name__}).") from error
+
+    def _voice_for(self, language: str) -> tuple[str, str]:
+        wanted = language.replace("_", "-").lower()
+        found = _LANGUAGES.get(wanted) or _LANGUAGES.get(base_language(wanted))
+        if found is None:
+            raise UnspokenError(f"Kokoro has no voice for the language {language!r}.")
+        letter, voice = found
+        if self._voice is None:
+            return letter, voice
+        if self._voice[0] == letter or (self._voice[0] in "ab" and letter in "ab"):
+            return self._voice[0], self._voice
+        if self._notify is not None:
+            self._notify(f"The voice {self._voice} does not speak {language}; {voice} reads this answer.")
+        return letter, voice
+
+    def _pipeline(self, letter: str) -> Any:
+        if letter not in self._pipelines:
+            self._pipelines[letter] = self._kokoro.KPipeline(
+                lang_code=letter, repo_id=REPOSITORY, model=self._model
+            )
+        return self._pipelines[letter]
+
+    def _loaded(self) -> Any:
+        try:
+            model = self._kokoro.KModel(
+                repo_id=REPOSITORY, config=self._file("config.json"), model=self._file(_WEIGHTS)
+            )
+        except (RuntimeError, ValueError, OSError) as error:
+            raise SynthesisError(
+                f"Kokoro's files cannot be loaded ({type(error).__name__}). Connect to the network once, "
+                "or set PARLEY_TTS=espeak-ng."
+            ) from error
+        return model.eval()
+
+    def _file(self, name: str) -> str:
+        from huggingface_hub import hf_hub_download
+
+        path: str = hf_hub_download(repo_id=REPOSITORY, filename=name, local_files_only=self._offline)
+        return path

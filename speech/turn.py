@@ -1,0 +1,287 @@
+"""One spoken answer: pieces of text in, chunks of sound out, in order, while the text is still being written.
+
+A `Speaker` cuts the pieces into sentences, makes each sayable and has it synthesised in a thread of its own, ahead of
+whoever plays it. It knows neither where the text comes from nor where the sound goes.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+
+from speech.audio import AudioChunk, Samples
+from speech.language import guess_language
+from speech.sentences import SentenceSplitter, speakable
+from speech.tts import SynthesisError, Synthesizer
+
+log = logging.getLogger(__name__)
+
+AHEAD_SECONDS = 30.0  # of sound that is made before it is fetched
+
+
+class Speaker:
+    """Says one answer. `feed` its text, then `finish`; take the sound by iterating, or by `on_chunk`.
+
+    All methods may be called from any thread. Nothing that goes wrong in the voice raises here: it becomes a notice,
+    and the next sentence is tried. The threads end when the sound has been taken, or after `stop`.
+
+    Args:
+        synthesizer: the voice.
+        on_chunk: called with each chunk, in order, in a thread of the speaker's own; without it, iterate.
+        on_notice: called with a sentence for the person when something could not be spoken.
+        language: of the answer; None: guessed from each sentence.
+        otherwise: the language while it cannot be told, best the question's.
+    """
+
+    def __init__(
+        self,
+        synthesizer: Synthesizer,
+        *,
+        on_chunk: Callable[[AudioChunk], None] | None = None,
+        on_notice: Callable[[str], None] | None = None,
+        language: str | None = None,
+        otherwise: str = "en",
+    ) -> None:
+        self._synthesizer, self._notify = synthesizer, on_notice
+        self._fixed, self._language = language, language or otherwise
+        self._changed = threading.Condition()
+        self._pieces: deque[str] = deque()
+        self._chunks: deque[AudioChunk] = deque()
+        self._splitter = SentenceSplitter()
+        self._fed_all = self._said_all = self._stopped = False
+        self._version = 0  # of the text; `replace` begins a new one
+        self._noticed: set[str] = set()
+        self._made = time.monotonic()
+        self.first_audio: float | None = None  # seconds from the making of the speaker to its first chunk
+        self._threads = [threading.Thread(target=self._work, name="speaker", daemon=True)]
+        if on_chunk is not None:
+            deliver = threading.Thread(
+                target=self._deliver, args=(on_chunk,), name="speaker-out", daemon=True
+            )
+            self._threads.append(deliver)
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def stopped(self) -> bool:
+        return self._stopped
+
+    @property
+    def language(self) -> str:
+        """The language spoken last."""
+        return self._language
+
+    def feed(self, piece: str) -> None:
+        """The next piece of the text. Returns at once; after `finish` or `stop` it does nothing."""
+        with self._changed:
+            if piece and not self._fed_all and not self._stopped:
+                self._pieces.append(piece)
+                self._changed.notify_all()
+
+    def finish(self) -> None:
+        """The text is complete: what is left of it is said."""
+        with self._changed:
+            self._fed_all = True
+            self._changed.notify_all()
+
+    def replace(self) -> None:
+        """What follows replaces the text so far: what has not been taken yet is never heard."""
+        with self._changed:
+            self._version += 1
+            self._pieces.clear()
+            self._chunks.clear()
+            self._splitter = SentenceSplitter()
+            self._changed.notify_all()
+
+    def stop(self) -> None:
+        """Be silent: no chunk is given out any more, and everything held is let go."""
+        with self._changed:
+            self._stopped = self._fed_all = True
+            self._pieces.clear()
+            self._chunks.clear()
+            self._splitter = SentenceSplitter()
+            self._changed.notify_all()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until everything was said and taken, or stopped; False if `timeout` seconds passed before."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        for thread in self._threads:
+            if thread is threading.current_thread():
+                continue
+            thread.join(None if deadline is None else max(0.0, deadline - time.monotonic()))
+        with self._changed:
+            return not self._chunks and not any(thread.is_alive() for thread in self._threads)
+
+    def __iter__(self) -> Iterator[AudioChunk]:
+        while (chunk := self._next_chunk()) is not None:
+            yield chunk
+
+    def _next_chunk(self) -> AudioChunk | None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._chunks or self._said_all or self._stopped)
+            if self._stopped or not self._chunks:
+                return None
+            chunk = self._chunks.popleft()
+            self._changed.notify_all()
+            return chunk
+
+    def _deliver(self, on_chunk: Callable[[AudioChunk], None]) -> None:
+        for chunk in self:
+            try:
+                on_chunk(chunk)
+            except Exception as error:  # whoever listens is gone or broken: speak to nobody, but say so
+                log.error("the listener failed with %s; speaking stops", type(error).__name__)
+                self.stop()
+
+    def _work(self) -> None:
+        try:
+            warm()
+            while (found := self._next_sentences()) is not None:
+                version, sentences = found
+                for sentence in sentences:
+                    self._say(sentence, version)
+        finally:
+            with self._changed:
+                self._said_all = True
+                self._changed.notify_all()
+
+    def _next_sentences(self) -> tuple[int, list[str]] | None:
+        """Sentences that are sure, with the version of the text that they are from; None at the end."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._pieces or self._fed_all)
+            if self._stopped:
+                return None
+            if self._pieces:
+                text = "".join(self._pieces)
+                self._pieces.clear()
+                return self._version, self._splitter.feed(text)
+            rest = self._splitter.finish()
+            return (self._version, rest) if rest else None
+
+    def _say(self, sentence: str, version: int) -> None:
+        """Synthesise one sentence into the queue, unless it was stopped or replaced meanwhile."""
+        if self._gone(version):
+            return
+        try:
+            if self._fixed is None:
+                self._language = guess_language(sentence, self._language)
+            text = speakable(sentence, self._language)
+            if text:
+                self._synthesize(text, version)
+        except SynthesisError as error:
+            self._report(str(error))
+        except (
+            Exception
+        ) as error:  # a fault in an engine must not end the answer; it is reported, without the text
+            log.error("the voice failed with %s", type(error).__name__)
+            self._report(f"A sentence could not be spoken ({type(error).__name__}). Its text is complete.")
+
+    def _synthesize(self, text: str, version: int) -> None:
+        chunks = self._synthesizer.synthesize(text, self._language)
+        try:
+            for chunk in chunks:
+                if not self._put(chunk, version):
+                    return
+        finally:
+            close = getattr(chunks, "close", None)
+            if close is not None:
+                close()
+
+    def _put(self, chunk: AudioChunk, version: int) -> bool:
+        """Hold the chunk out, waiting while much is held already; False if it is no longer wanted."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._gone(version) or self._held() < AHEAD_SECONDS)
+            if self._gone(version):
+                return False
+            if self.first_audio is None:
+                self.first_audio = time.monotonic() - self._made
+            self._chunks.append(chunk)
+            self._changed.notify_all()
+            return True
+
+    def _held(self) -> float:
+        return sum(chunk.seconds for chunk in self._chunks)
+
+    def _gone(self, version: int) -> bool:
+        return self._stopped or version != self._version
+
+    def _report(self, message: str) -> None:
+        """Tell the person once, however many sentences it happens to."""
+        if self._notify is not None and message not in self._noticed and not self._stopped:
+            self._noticed.add(message)
+            self._notify(message)
+
+
+def warm() -> None:
+    """Load what the first sentence needs (about half a second, once in a process).
+
+    A speaker does it while the answer is still being thought of; a server does it when it starts.
+    """
+    guess_language("Which language is this sentence in?")
+    speakable("In 1987 it cost €3.50 for 5 km.", "en")
+
+
+def speak(
+    pieces: Iterable[str],
+    synthesizer: Synthesizer,
+    *,
+    language: str | None = None,
+    on_notice: Callable[[str], None] | None = None,
+) -> Iterator[AudioChunk]:
+    """The sound of a text that arrives in pieces; closing the iterator stops it."""
+    speaker = Speaker(synthesizer, language=language, on_notice=on_notice)
+    failed: list[BaseException] = []
+
+    def feed() -> None:
+        try:
+            _feed(pieces, speaker)
+        except BaseException as error:  # raised again below, in the thread that listens
+            failed.append(error)
+
+    feeder = threading.Thread(target=feed, name="speaker-in", daemon=True)
+    feeder.start()
+    try:
+        yield from speaker
+    finally:
+        speaker.stop()
+    feeder.join()
+    if failed:
+        raise failed[0]
+
+
+def spoken_turn(
+    recording: Samples,
+    *,
+    transcribe: Callable[[Samples], str],
+    answer: Callable[[str], Iterable[str]],
+    speaker: Speaker,
+) -> str:
+    """What was asked in `recording`; the answer's pieces go to `speaker`, whose sound is taken elsewhere.
+
+    Args:
+        recording: mono at 16 kHz.
+        transcribe: gives the question; "" means that nothing was heard, and then nothing is answered.
+        answer: gives the answer's pieces; it is closed when the speaker is stopped.
+    """
+    question = transcribe(recording)
+    if question and not speaker.stopped:
+        _feed(answer(question), speaker)
+    speaker.finish()
+    return question
+
+
+def _feed(pieces: Iterable[str], speaker: Speaker) -> None:
+    iterator = iter(pieces)
+    try:
+        for piece in iterator:
+            if speaker.stopped:
+                return
+            speaker.feed(piece)
+    finally:
+        speaker.finish()
+        close = getattr(iterator, "close", None)
+        if close is not None:
+            close()
