@@ -111,11 +111,11 @@ def _strip(text: str, span: Span) -> Span | None:
 
 
 def _recursive(text: str, size: int, overlap: int, headings: Sequence[int]) -> Iterator[Span]:
-    start = 0
+    start, begins = 0, frozenset(headings)
     while len(text) - start > size:
         end = _cut(text, start, size, overlap, headings)
         yield start, end
-        start = end if end in headings else max(start + 1, _resume(text, end - overlap, end))
+        start = end if end in begins else max(start + 1, _resume(text, end - overlap, end))
     yield start, len(text)
 
 

@@ -73,7 +73,7 @@ def decode(data: bytes, declared: str | None = None) -> str:
 def clean(text: str) -> str:
     r"""One character for one: line ends, and what SQLite, JSON or HTML cannot hold, are replaced.
 
-    Control characters become spaces, a form feed a line end (it is the mark between pages), and lone surrogates
+    Control characters become spaces, a form feed a line end (it is the mark between pages), lone surrogates
     and noncharacters U+FFFD; only the pair "\r\n" shrinks, so that offsets count a line end once.
     """
     text = _LINE_END.sub("\n", text).replace("\f", "\n")

@@ -13,11 +13,15 @@ import logging
 import re
 import statistics
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 _MAX_TEXT = 20_000_000  # characters of one document
 _LINE = re.compile(r"[^\n]+")
+_FIRST_LINE = re.compile(r"\A\s*(?P<line>[^\n]+)\n\s*")
+_LAST_LINE = re.compile(r"\s*\n(?P<line>[^\n]+)\s*\Z")
+_DIGITS = re.compile(r"\d+")
 
 
 def read_pdf(path: str) -> dict[str, Any]:
@@ -42,7 +46,27 @@ def read_pdf(path: str) -> dict[str, Any]:
             return {"error": "too_long"}
     if not any(page["text"].strip() for page in pages):
         return {"error": "no_text", "detail": _why_no_text(kinds), "page_count": len(pages)}
+    _drop_running_lines(pages)
     return {"pages": pages, "title": pdf.get_metadata_value("Title") or ""}
+
+
+def _drop_running_lines(pages: list[dict[str, Any]]) -> None:
+    """Remove the first or last line of the pages where most have the same one but for its numbers.
+
+    Running heads and feet would open every page with the words of no section, and be found by every search.
+    """
+    for pattern in (_FIRST_LINE, _LAST_LINE):
+        found = [pattern.search(page["text"]) for page in pages]
+        names = [_DIGITS.sub("#", match["line"]) if match else "" for match in found]
+        common, times = Counter(name for name in names if name).most_common(1)[0] if any(names) else ("", 0)
+        if times < 4 or times <= len(pages) / 2 or len(common) > 100:
+            continue
+        for page, match, name in zip(pages, found, names, strict=True):
+            if match and name == common:
+                cut = match.end() if pattern is _FIRST_LINE else 0
+                page["text"] = page["text"][: match.start()] + page["text"][match.end() :]
+                kept = [(start - cut, line) for start, line in page["headings"] if start >= cut]
+                page["headings"] = [(start, line) for start, line in kept if start < len(page["text"])]
 
 
 def _read_page(pdf: Any, number: int) -> tuple[dict[str, Any], set[int | str]]:

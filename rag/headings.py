@@ -21,7 +21,7 @@ _MARKED = re.compile(
     """,
     re.M | re.X,
 )
-_GUESSED = re.compile(r"(?:\A\s*|\n\n)(?P<line>[^\W_][^\n]{1,90})(?P<alone>\n\n(?=\s*\S))?(?=\n|\Z)")
+_GUESSED = re.compile(r"(?:\A\s*|\n\n)(?P<line>[^\W_][^\n]{1,90})(?=(?P<alone>\n\n\s*\S)|\n|\Z)")
 _NUMBER = re.compile(
     r"(?:\d{1,2}(?:\.\d{1,2}){0,4}\.?|[A-Z]\.|[IVX]{1,5}\.|(?:Chapter|Section|Part|Appendix) \w+[.:]?)[ \t]+"
 )

@@ -207,7 +207,11 @@ def test_no_spelling_of_this_machine_is_reached(site: Site, host: str) -> None:
 def lying_names(monkeypatch: pytest.MonkeyPatch, answers: dict[str, list[list[str]]]) -> None:
     """Each look-up of a name takes the next of its answers; the last one stays."""
 
-    def getaddrinfo(host: str, port: int, *_: Any, **__: Any) -> list[Any]:
+    real = socket.getaddrinfo
+
+    def getaddrinfo(host: str, port: int, *more: Any, **named: Any) -> list[Any]:
+        if host[0].isdigit() and host not in answers:
+            return real(host, port, *more, **named)  # an address, as the socket itself looks it up
         if host not in answers:
             raise socket.gaierror(socket.EAI_NONAME, "unknown")
         turn = answers[host]
