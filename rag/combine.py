@@ -59,7 +59,7 @@ class Step:
     llm: Runnable[Any, Any]
     prompt: BasePromptTemplate[Any]
 
-    def stream(self, inputs: Part, config: RunnableConfig) -> Iterator[str]:
+    def stream(self, inputs: Part, config: RunnableConfig) -> Generator[str]:
         """The model's answer piece by piece. Raises Cancelled at its next token once cancelled."""
         token = current()
         token.raise_if_cancelled()

@@ -139,6 +139,18 @@ NEXT = _wording(
 )
 RERANK = _wording(RANK, "Retrieved context:\n\n{context}\n\nQuestion: {question}", ScoreParser())
 
+CONDENSE = _wording(
+    "Rewrite the person's last question so that it can be understood without the conversation: put in what "
+    'words like "it" or "there" stand for. Keep its language. Do not answer it. If it is complete already, '
+    "repeat it as it is. Reply with the question alone.",
+    "The conversation:\n{conversation}\n\nThe last question: {question}",
+)
+SUMMARY = _wording(
+    "Summarise the conversation in at most five sentences: what the person wanted to know, and the facts, "
+    "names and numbers of the answers. Reply with the summary alone.",
+    "The conversation:\n{conversation}",
+)
+
 
 def placeholders(prompt: BasePromptTemplate[Any]) -> set[str]:
     """Every placeholder of `prompt`, optional ones included."""
