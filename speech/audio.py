@@ -59,7 +59,8 @@ def decode(
     """A recording in any usual format as mono samples (n,) at `rate` per second.
 
     A file that breaks off or is damaged in places gives what could be decoded. Raises `AudioError` when there
-    is nothing to give, when it is longer than `max_seconds`, or when decoding takes more than `timeout` seconds.
+    is nothing to give, when it is longer than `max_seconds`, or when decoding takes more than `timeout`
+    seconds.
     """
     deadline = time.monotonic() + timeout
     with _opened(source) as file:
@@ -108,7 +109,7 @@ def _bounded(
 
 
 def _pieces(file: BinaryIO, rate: int) -> Iterator[NDArray[np.int16]]:
-    """Decoded and resampled, a frame at a time; an empty piece for each packet without sound, to keep limits."""
+    """Decoded and resampled, a frame at a time; a packet without sound is an empty piece, to keep limits."""
     import av
 
     try:
@@ -199,7 +200,8 @@ def wav_bytes(samples: Samples, rate: int) -> bytes:
 def write_wav(path: Path, chunks: Iterable[AudioChunk]) -> float:
     """Write the chunks one after another as a 16-bit mono WAV file; returns its seconds.
 
-    All chunks need the rate of the first. The file is written beside and renamed: `path` is whole or untouched.
+    All chunks need the rate of the first. The file is written beside and renamed: `path` is whole or
+    untouched.
     """
     partial = path.with_name(path.name + ".part")
     try:

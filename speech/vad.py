@@ -1,8 +1,9 @@
 """Where in a recording somebody speaks: Silero VAD on onnxruntime. It does not know what is said.
 
-The primitive is `VadStream`, fed one frame of 32 ms at a time, as a microphone gives them; `speech_segments` runs
-it over a whole recording. The model is the file in the `silero-vad` package, run without that package's own
-code, which needs torch. (Silero Team, "Silero VAD", https://github.com/snakers4/silero-vad.)
+The primitive is `VadStream`, fed one frame of 32 ms at a time, as a microphone gives them;
+`speech_segments` runs it over a whole recording. The model is the file in the `silero-vad` package, run
+without that package's own code, which needs torch. (Silero Team, "Silero VAD",
+https://github.com/snakers4/silero-vad.)
 """
 
 from __future__ import annotations
@@ -86,10 +87,10 @@ def speech_segments(audio: Samples, options: VadOptions | None = None) -> list[S
 
 
 def shorten_silence(audio: Samples, segments: Iterable[Segment], *, longest: float = 3.0) -> Samples:
-    """The recording without most of each pause of more than `longest` seconds, half a second of it kept each side.
+    """The recording without most of each pause over `longest` seconds; half a second is kept at each side.
 
-    Whisper fills long silence with sentences that nobody said. With no such pause the result is `audio` itself,
-    untouched.
+    Whisper fills long silence with sentences that nobody said. With no such pause the result is `audio`
+    itself, untouched.
     """
     keep, most = RATE // 2, round(longest * RATE)
     parts: list[Samples] = []

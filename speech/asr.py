@@ -1,0 +1,312 @@
+"""Speech to text: one small interface and its engines. It does not know who asks, nor what the text is for.
+
+An engine is named by one string: `auto`, `pocketsphinx`, `faster-whisper`, `faster-whisper:small`,
+`openai-whisper:tiny`, `faster-whisper:/path/to/a/folder`, or only the path. Nothing is loaded before the
+first recording (or `load`), and every engine first asks the voice activity detector whether anybody speaks
+at all.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from speech.asr_vocabulary import Documents, vocabulary_hint
+from speech.audio import RATE, Samples
+from speech.vad import Segment, speech_segments
+
+__all__ = [
+    "ENGINES",
+    "Documents",
+    "Stopped",
+    "Transcriber",
+    "TranscriberError",
+    "Transcript",
+    "best",
+    "cached",
+    "download",
+    "megabytes",
+    "open_transcriber",
+    "vocabulary_hint",
+]
+
+WEAK = (
+    "Speech is recognised by PocketSphinx, which knows English only and often mishears: "
+    "check the transcript before you send it."
+)
+
+ShouldStop = Callable[[], bool]
+
+
+class TranscriberError(Exception):
+    """Speech cannot be recognised; the message says why and what to do."""
+
+
+class Stopped(Exception):
+    """The person stopped the transcription; not an error, and never shown as one."""
+
+
+@dataclass(frozen=True)
+class Transcript:
+    """What was said. An empty text means that no speech was heard."""
+
+    text: str
+    language: str | None  # code such as "en"; None when no speech was heard and none was set
+    engine: str  # such as "faster-whisper:base"
+    seconds: float  # how long the recording is
+    elapsed: float = 0.0  # seconds that recognising it took
+    language_probability: float | None = None  # None unless the language was detected
+
+
+@dataclass(frozen=True)
+class Recognised:
+    """What an engine makes of a recording in which somebody speaks."""
+
+    text: str
+    language: str
+    language_probability: float | None = None
+
+
+class Transcriber(Protocol):
+    """Speech to text."""
+
+    name: str
+    notice: str  # what a person should know about this engine; "" when there is nothing
+
+    def load(self) -> None:
+        """Load the model now, so that the first recording need not wait. Raises `TranscriberError`."""
+
+    def transcribe(
+        self,
+        audio: Samples,
+        language: str | None = None,
+        hint: str | None = None,
+        should_stop: ShouldStop | None = None,
+    ) -> Transcript:
+        """The text of a recording (n,) at 16 kHz, of any length.
+
+        `language` is a code ("en", "pt-BR"); None or "auto" lets the engine find out. `hint` holds words that
+        are likely to be said. Raises `TranscriberError`, and `Stopped` soon after `should_stop` is true.
+        """
+
+
+class Engine(ABC):
+    """What all engines share: the question whether anybody speaks, the clock, one recording at a time."""
+
+    name: str
+    notice: str = ""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def load(self) -> None:
+        with self._lock:
+            self._load()
+
+    def transcribe(
+        self,
+        audio: Samples,
+        language: str | None = None,
+        hint: str | None = None,
+        should_stop: ShouldStop | None = None,
+    ) -> Transcript:
+        began = time.perf_counter()
+        wanted = _language(language)
+        seconds = len(audio) / RATE
+        samples = np.ascontiguousarray(audio, np.float32)
+        segments = speech_segments(samples)
+        if not segments:
+            return Transcript("", wanted, self.name, seconds, time.perf_counter() - began)
+        stop = should_stop or _never
+        with self._lock:
+            if stop():
+                raise Stopped
+            self._load()
+            said = self._recognise(samples, segments, wanted, hint, stop)
+        elapsed = time.perf_counter() - began
+        return Transcript(
+            said.text.strip(), said.language, self.name, seconds, elapsed, said.language_probability
+        )
+
+    @abstractmethod
+    def _load(self) -> None:
+        """Load the model, if it is not; called with the lock held."""
+
+    @abstractmethod
+    def _recognise(
+        self,
+        audio: Samples,
+        segments: list[Segment],
+        language: str | None,
+        hint: str | None,
+        stop: ShouldStop,
+    ) -> Recognised:
+        """The text of a recording with speech in `segments`; called with the lock held."""
+
+
+@dataclass(frozen=True)
+class _Options:
+    """What a factory needs to know, whatever the engine."""
+
+    model: str
+    device: str | None
+    offline: bool
+    documents: Documents | None
+
+
+def _faster_whisper(options: _Options) -> Transcriber:
+    from speech.asr_whisper import FasterWhisper
+
+    return FasterWhisper(options.model or "base", device=options.device, offline=options.offline)
+
+
+def _openai_whisper(options: _Options) -> Transcriber:
+    from speech.asr_whisper import OpenAIWhisper
+
+    return OpenAIWhisper(options.model or "base", device=options.device, offline=options.offline)
+
+
+def _pocketsphinx(options: _Options) -> Transcriber:
+    from speech.asr_sphinx import Sphinx
+
+    if options.model:
+        raise TranscriberError(
+            "PocketSphinx carries its own model and takes no other. Set PARLEY_ASR=pocketsphinx."
+        )
+    return Sphinx(options.documents)
+
+
+ENGINES: dict[str, Callable[[_Options], Transcriber]] = {
+    "faster-whisper": _faster_whisper,
+    "openai-whisper": _openai_whisper,
+    "pocketsphinx": _pocketsphinx,
+}
+_MODULES = {"faster-whisper": "faster_whisper", "openai-whisper": "whisper", "pocketsphinx": "pocketsphinx"}
+
+
+def open_transcriber(
+    name: str = "auto",
+    *,
+    device: str | None = None,
+    offline: bool = False,
+    documents: Documents | None = None,
+) -> Transcriber:
+    """The engine of that name; quick, for nothing is loaded yet.
+
+    `device` is "cuda", "cpu" or None for whatever is there. `documents` teach PocketSphinx its words. With
+    "auto", `best()` is taken if it is on disk, else PocketSphinx, whose `notice` says how to get Whisper.
+    Raises `TranscriberError` for an unknown name and for a package that is missing.
+    """
+    if name == "auto":
+        return _open_auto(device, offline, documents)
+    engine, model = _parsed(name)
+    _require(engine)
+    return ENGINES[engine](_Options(model, device, offline, documents))
+
+
+def best(device: str | None = None) -> str:
+    """The engine that suits this machine, whether or not its model is here yet."""
+    return "faster-whisper:large-v3-turbo" if _device(device) == "cuda" else "faster-whisper:base"
+
+
+def cached(name: str) -> bool:
+    """Whether the engine can start without any download. Raises `TranscriberError` for an unknown name."""
+    engine, model = _parsed(name)
+    if not _installed(engine):
+        return False
+    if engine == "pocketsphinx":
+        return True
+    from speech import asr_whisper
+
+    return asr_whisper.find(engine, model or "base") is not None
+
+
+def download(name: str) -> None:
+    """Fetch the engine's model into its usual cache; done at once when it is there.
+
+    Raises `TranscriberError` when there is no such model or no way to it.
+    """
+    engine, model = _parsed(name)
+    _require(engine)
+    if engine != "pocketsphinx":
+        from speech import asr_whisper
+
+        asr_whisper.fetch(engine, model or "base")
+
+
+def megabytes(name: str) -> int | None:
+    """About how large the engine's download is; None where that is not known."""
+    _, model = _parsed(name)
+    sizes = {"tiny": 75, "base": 145, "small": 484, "medium": 1530, "turbo": 1620, "large-v3-turbo": 1620}
+    if model.startswith("large") and "turbo" not in model:
+        return 3090
+    return sizes.get((model or "base").removesuffix(".en"))
+
+
+def _open_auto(device: str | None, offline: bool, documents: Documents | None) -> Transcriber:
+    name = best(device)
+    for choice in (name, "faster-whisper:base"):
+        if cached(choice):
+            return open_transcriber(choice, device=device, offline=offline)
+    chosen = open_transcriber("pocketsphinx", documents=documents)
+    how = f"set PARLEY_ASR={name} (a download of {megabytes(name)} MB, once)"
+    if offline:
+        how = f"let it fetch its model once, without PARLEY_OFFLINE: {how}"
+    chosen.notice = f"{WEAK} For Whisper, which is far better, {how}."
+    return chosen
+
+
+def _parsed(name: str) -> tuple[str, str]:
+    """Engine and model; a bare path is a folder for faster-whisper or a checkpoint for openai-whisper."""
+    engine, _, model = name.partition(":")
+    if engine in ENGINES:
+        return engine, model
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return "faster-whisper", str(path)
+    if path.is_file():
+        return "openai-whisper", str(path)
+    choices = ["auto", *ENGINES]
+    raise TranscriberError(
+        f"There is no speech recogniser {name!r}. Choose one of {', '.join(choices)}; a Whisper model follows"
+        " after a colon, by size or path: faster-whisper:small, openai-whisper:/models/tiny.pt."
+    )
+
+
+def _installed(engine: str) -> bool:
+    return importlib.util.find_spec(_MODULES[engine]) is not None
+
+
+def _require(engine: str) -> None:
+    if not _installed(engine):
+        raise TranscriberError(f"{engine} is not installed. Install it: pip install {engine}")
+
+
+def _device(device: str | None) -> str:
+    """ "cuda" or "cpu"; asked of CTranslate2, which says so without loading torch."""
+    if device:
+        return device.partition(":")[0]
+    if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1") or not _installed("faster-whisper"):
+        return "cpu"
+    ctranslate2 = importlib.import_module("ctranslate2")
+    return "cuda" if ctranslate2.get_cuda_device_count() else "cpu"
+
+
+def _language(language: str | None) -> str | None:
+    """ "pt-BR" → "pt"; None for "auto"."""
+    code = (language or "auto").strip().lower().replace("_", "-").partition("-")[0]
+    return None if code in ("", "auto") else code
+
+
+def _never() -> bool:
+    return False

@@ -1,0 +1,301 @@
+"""What the documents teach a recogniser: PocketSphinx its words and their order, Whisper a hint.
+
+The language model is `pocketsphinx.lm`'s, made from the documents' sentences, from the ways in which
+questions begin, and from the commonest English words; the dictionary is CMU's, with espeak-ng's
+pronunciation for the words that it lacks. It knows nothing of stores or recordings: texts go in, files come
+out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import math
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from speech import asr_phonemes
+
+logger = logging.getLogger(__name__)
+
+MAX_WORDS = (
+    250_000  # of running text; beyond it an even sample of the sentences, so that building stays quick
+)
+MAX_VOCABULARY = 20_000
+_COMMON_WORDS = 1_000
+_COMMON_SHARE = 0.1  # of the probability that the documents' words have together
+_FRAME_WEIGHT = 3
+_FORMAT = "1"  # in the cache key: raise it when what is written changes
+
+# How spoken questions begin. Documents seldom ask.
+_FRAMES = """
+what is the|what is a|what was the|what are the|what were the|what did the|what do|what does the
+what can|what has|what kind of|what type of|what is the name of the|what was the name of the
+what happened|what year was the|what year did|what percentage of|what city|what country|what would
+what else|what about|and what|who is|who is the|who was|who was the|who are the|who were the|who did
+who wrote|who won the|whose|when is|when was|when was the|when did|when did the|when does it|when do
+and when|where is|where is the|where was the|where are the|where did the|where can i|which of the
+which is the|which|how many|how much|how long|how far|how old|how often|how large|how big|how is the
+how was the|how does the|how did the|how do i|how can i|why is the|why was the|why did the
+why does the|why do|in what year did the|in which|to whom|is the|is there|are there|are the|does the
+do i|did the|was the|can i|can you|could you tell me|tell me about|tell me about the|explain the
+show me the
+"""
+
+_SENTENCE_END = re.compile(r"(?<=[.!?;:])\s+|\n\s*\n|\f")
+_BROKEN_WORD = re.compile(r"(?<=[^\W\d_])-\n(?=[^\W\d_])")
+_MONEY = re.compile(r"([$€£])\s?(\d[\d.,]*\d|\d)((?:\s(?:thousand|million|billion|trillion))?)")
+_CURRENCIES = {"$": "dollars", "€": "euros", "£": "pounds"}
+_TOKEN = re.compile(
+    r"(?P<number>\d+(?:,\d{3})+(?!\d)|\d+)(?P<tail>\.\d+|st\b|nd\b|rd\b|th\b|s\b)?"
+    r"|(?P<word>[^\W\d_]+(?:['’][^\W\d_]+)*)"
+)
+_NAME = re.compile(r"\b[A-ZÀ-ÖØ-Þ][\w’'-]*\w(?: [A-ZÀ-ÖØ-Þ][\w’'-]*\w){0,2}")
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """A language model and dictionary on disk, and how numbers are written in the documents."""
+
+    model: Path  # n-grams, in ARPA's format
+    dictionary: Path  # word → phones, in CMU's format
+    written: dict[str, str]  # "fourteen fifty five" → "1455"
+
+    def as_written(self, words: Iterable[str]) -> str:
+        """Recognised words as a text, with numbers of several words as the documents write them."""
+        rest, out = list(words), list[str]()
+        longest = max((spoken.count(" ") + 1 for spoken in self.written), default=0)
+        while rest:
+            for size in range(min(longest, len(rest)), 1, -1):
+                if found := self.written.get(" ".join(rest[:size])):
+                    break
+            else:
+                size, found = 1, rest[0]
+            out.append(found)
+            del rest[:size]
+        return " ".join(out)
+
+
+@dataclass(frozen=True)
+class Documents:
+    """Where a vocabulary comes from: the texts, and a mark that changes whenever they do."""
+
+    texts: Callable[[], Iterable[str]]
+    generation: Callable[[], str]
+    folder: Path  # what is made of them is kept here
+
+
+class _Reading:
+    """The sentences of all texts as spoken words, and how numbers and capitals were written."""
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        self.written: Counter[tuple[str, str]] = Counter()
+        self.capitals: Counter[str] = Counter()
+        self.sentences = _sample(words for text in texts for words in self._sentences(text))
+
+    def _sentences(self, text: str) -> Iterator[list[str]]:
+        for sentence in _SENTENCE_END.split(_BROKEN_WORD.sub("", text)):
+            if words := list(self._spoken(_MONEY.sub(_money, sentence).replace("%", " percent "))):
+                yield words
+
+    def _spoken(self, sentence: str) -> Iterator[str]:
+        for token in _TOKEN.finditer(sentence):
+            if word := token["word"]:
+                if word.isupper() and 1 < len(word) < 6:
+                    self.capitals[word.lower()] += 1
+                yield word.lower().replace("’", "'")
+                continue
+            words = _number(token["number"].replace(",", ""), token["tail"] or "", "," in token["number"])
+            if len(words) > 1:
+                self.written[" ".join(words), token[0]] += 1
+            yield from words
+
+
+def vocabulary(documents: Documents) -> Vocabulary:
+    """The vocabulary of the documents as they are now: read from its folder, or made, which takes seconds.
+
+    Raises `OSError` when the folder cannot be written.
+    """
+    key = hashlib.sha256(f"{_FORMAT} {documents.generation()}".encode()).hexdigest()[:16]
+    place = documents.folder / key
+    if not place.is_dir():
+        documents.folder.mkdir(parents=True, exist_ok=True)
+        _write(place, documents.texts())
+        for old in documents.folder.iterdir():
+            if old != place:
+                shutil.rmtree(old, ignore_errors=True)
+    written = json.loads((place / "written.json").read_text("utf-8"))
+    return Vocabulary(place / "words.lm", place / "words.dict", written)
+
+
+def _write(place: Path, texts: Iterable[str]) -> None:
+    """Write the three files beside and rename the folder: it is whole or absent."""
+    reading = _Reading(texts)
+    beside = Path(tempfile.mkdtemp(dir=place.parent, prefix="making-"))
+    try:
+        pronunciations = _pronunciations(reading)
+        _write_model(beside / "words.lm", reading.sentences, pronunciations)
+        with (beside / "words.dict").open("w", encoding="utf-8") as file:
+            for word, ways in sorted(pronunciations.items()):
+                file.writelines(f"{word}{f'({i})' if i > 1 else ''} {way}\n" for i, way in enumerate(ways, 1))
+        best = {spoken: form for (spoken, form), _ in reversed(reading.written.most_common())}
+        (beside / "written.json").write_text(json.dumps(best), "utf-8")
+        os.rename(beside, place)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def _pronunciations(reading: _Reading) -> dict[str, list[str]]:
+    """The vocabulary, with every way in which each word is said; a word that cannot be said is not in it."""
+    known = _dictionary()
+    counts = Counter(word for words in reading.sentences for word in words)
+    chosen = [word for word, _ in counts.most_common(MAX_VOCABULARY)]
+    chosen += [word for frame in _frames() for word in frame] + [word for _, word in _common_words()]
+    found = {word: known[_plain(word)] for word in chosen if _plain(word) in known}
+    strange = {word for word in chosen if word not in found and _plain(word).isascii()}
+    # A short name in capitals is often spelled; espeak-ng decides by the capitals.
+    asked = {
+        word.upper() if reading.capitals[word] * 2 > counts[word] else _plain(word): word for word in strange
+    }
+    try:
+        said = asr_phonemes.pronounce(asked)
+    except (OSError, subprocess.SubprocessError) as error:
+        logger.warning("no pronunciation for %d words that the dictionary lacks: %s", len(asked), error)
+        said = {}
+    return found | {asked[form]: [phones] for form, phones in said.items()}
+
+
+def _write_model(path: Path, sentences: list[list[str]], known: Iterable[str]) -> None:
+    from pocketsphinx.lm import ArpaBoLM
+
+    vocabulary = set(known)
+    lines = [*sentences, *(frame for frame in _frames() for _ in range(_FRAME_WEIGHT))]
+    # A word without pronunciation breaks the sentence there: n-grams must not jump over it.
+    pieces = [piece for words in lines for piece in _pieces(words, vocabulary)]
+    model: Any = ArpaBoLM(text="\n".join(" ".join(piece) for piece in pieces))
+    total = sum(model.grams_1.values())
+    for share, word in _common_words():
+        model.grams_1[word] += math.ceil(share * total * _COMMON_SHARE)
+    model.compute()
+    with path.open("w", encoding="utf-8") as file:
+        model.write(file)
+
+
+def _pieces(words: list[str], vocabulary: set[str]) -> Iterator[list[str]]:
+    piece = ["<s>"]
+    for word in words:
+        if word in vocabulary:
+            piece.append(word)
+            continue
+        if piece:
+            yield piece
+        piece = []
+    yield [*piece, "</s>"]
+
+
+def _sample(sentences: Iterable[list[str]]) -> list[list[str]]:
+    """All the sentences, or every second, fourth, …, so that they have `MAX_WORDS` words at most."""
+    kept: list[list[str]] = []
+    size, step = 0, 1
+    for number, words in enumerate(sentences):
+        if number % step:
+            continue
+        kept.append(words)
+        size += len(words)
+        if size > MAX_WORDS:
+            kept, step = kept[::2], step * 2
+            size = sum(map(len, kept))
+    return kept
+
+
+def _money(found: re.Match[str]) -> str:
+    return f"{found[2]}{found[3]} {_CURRENCIES[found[1]]}"
+
+
+@cache
+def _number(digits: str, tail: str, grouped: bool) -> tuple[str, ...]:
+    """A number as it is said: 1455 → fourteen fifty five, 3rd → third, 1970s → nineteen seventies."""
+    from num2words import num2words
+
+    if len(digits) > 15:
+        return tuple(word for digit in digits for word in _number(digit, "", False))
+    whole = int(digits)
+    year = len(digits) == 4 and not grouped and 1100 <= whole < 2100 and not tail.startswith(".")
+    if tail.startswith("."):
+        said = num2words(float(digits + tail))
+    elif tail and tail != "s":
+        said = num2words(whole, to="ordinal")
+    else:
+        said = num2words(whole, to="year" if year else "cardinal")
+    if tail == "s":
+        said = said[:-1] + "ies" if said.endswith("y") else said + "s"
+    return tuple(word for word in re.findall(r"[a-z]+", said) if word != "and")
+
+
+def _plain(word: str) -> str:
+    """The word without accents, as English dictionaries have it."""
+    return "".join(c for c in unicodedata.normalize("NFKD", word) if not unicodedata.combining(c))
+
+
+def _frames() -> list[list[str]]:
+    return [frame.split() for frame in re.split(r"[|\n]", _FRAMES) if frame]
+
+
+@cache
+def _dictionary() -> dict[str, list[str]]:
+    """CMU's dictionary, from PocketSphinx's package: word → its pronunciations."""
+    from pocketsphinx import get_model_path
+
+    known: dict[str, list[str]] = {}
+    with open(get_model_path("en-us/cmudict-en-us.dict"), encoding="utf-8") as file:
+        for line in file:
+            word, _, phones = line.strip().partition(" ")
+            known.setdefault(re.sub(r"\(\d+\)$", "", word), []).append(phones)
+    return known
+
+
+@cache
+def _common_words() -> list[tuple[float, str]]:
+    """The commonest English words and each one's share among them, from PocketSphinx's general model."""
+    from pocketsphinx import Config, LogMath, NGramModel, get_model_path
+
+    logs = LogMath()
+    model = NGramModel(Config(), logs, get_model_path("en-us/en-us.lm.bin"))
+    ranked = sorted(((logs.exp(model.prob([word])), word) for word in _dictionary()), reverse=True)[
+        :_COMMON_WORDS
+    ]
+    total = sum(probability for probability, _ in ranked)
+    return [(probability / total, word) for probability, word in ranked]
+
+
+def vocabulary_hint(texts: Iterable[str], limit: int = 400) -> str:
+    """Names in the documents, the most frequent first, for Whisper's prompt; at most `limit` characters.
+
+    A name is written with a capital where no sentence begins, and hardly ever without.
+    """
+    names: Counter[str] = Counter()
+    small: Counter[str] = Counter()
+    for number, sentence in enumerate(s for text in texts for s in _SENTENCE_END.split(text)):
+        if number >= MAX_WORDS // 10:
+            break
+        names.update(found[0] for found in _NAME.finditer(sentence, 1))
+        small.update(re.findall(r"\b[^\W\d_A-Z]{3,}\b", sentence))
+    ranked = [name for name, _ in names.most_common() if small[name.lower()] * 4 < names[name]]
+    out, size = list[str](), 0
+    for name in ranked:
+        if size + len(name) + 2 > limit:
+            break
+        out.append(name)
+        size += len(name) + 2
+    return ", ".join(out)

@@ -1,0 +1,281 @@
+"""Whisper as a transcriber, twice: on CTranslate2 (faster-whisper) and on torch (openai-whisper).
+
+Both are called with their packages' own defaults, so a transcript is what the package itself would give;
+both go through recordings of any length. (Radford et al. 2022, "Robust Speech Recognition via Large-Scale
+Weak Supervision", https://arxiv.org/abs/2212.04356.) They do not know where models are wanted, only where
+they are kept.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import pickle
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from speech.asr import Engine, Recognised, ShouldStop, Stopped, TranscriberError
+from speech.audio import Samples
+from speech.vad import Segment, shorten_silence
+
+logger = logging.getLogger(__name__)
+
+_TIMEOUT = 10.0  # seconds without an answer from a server
+_SEED = 0  # Whisper samples when it is unsure; the same recording shall give the same text
+
+
+class FasterWhisper(Engine):
+    """faster-whisper; `model` is a size, a Hugging Face repository, or the folder of a converted model."""
+
+    def __init__(self, model: str, *, device: str | None = None, offline: bool = False) -> None:
+        super().__init__()
+        self.name = f"faster-whisper:{model}"
+        self._model_name, self._device, self._offline = model, device, offline
+        self._model: Any = None
+
+    def _load(self) -> None:
+        if self._model is not None:
+            return
+        path = _located("faster-whisper", self._model_name, self._offline)
+        if not (path / "tokenizer.json").is_file():
+            raise TranscriberError(
+                f"{path} has no tokenizer.json. Convert the model again with --copy_files tokenizer.json "
+                "preprocessor_config.json."
+            )
+        import ctranslate2
+        from faster_whisper import WhisperModel
+
+        device = self._device or ("cuda" if ctranslate2.get_cuda_device_count() else "cpu")
+        kind, _, index = device.partition(":")
+        # What a person converted keeps its precision; the hub's models are float16, which a CPU cannot use.
+        own = Path(self._model_name).expanduser().is_dir()
+        precision = "default" if own else "float16" if kind == "cuda" else "int8"
+        try:
+            self._model = WhisperModel(
+                str(path), device=kind, device_index=int(index or 0), compute_type=precision
+            )
+        except (RuntimeError, ValueError, OSError, KeyError) as error:
+            raise _broken(self.name, error) from error
+
+    def _recognise(
+        self,
+        audio: Samples,
+        segments: list[Segment],
+        language: str | None,
+        hint: str | None,
+        stop: ShouldStop,
+    ) -> Recognised:
+        import ctranslate2
+
+        _check_language(language, self._model.supported_languages, self.name)
+        ctranslate2.set_random_seed(_SEED)
+        try:
+            parts, info = self._model.transcribe(
+                shorten_silence(audio, segments), language=language, initial_prompt=hint or None
+            )
+            text = []
+            for part in parts:  # each is recognised when it is asked for
+                if stop():
+                    raise Stopped
+                text.append(part.text)
+        except (RuntimeError, ValueError) as error:
+            raise _failed(self.name, error) from error
+        probability = None if language else float(info.language_probability)
+        return Recognised("".join(text), info.language, probability)
+
+
+class OpenAIWhisper(Engine):
+    """openai-whisper; `model` is a size or a checkpoint's path."""
+
+    def __init__(self, model: str, *, device: str | None = None, offline: bool = False) -> None:
+        super().__init__()
+        self.name = f"openai-whisper:{model}"
+        self._model_name, self._device, self._offline = model, device, offline
+        self._model: Any = None
+
+    def _load(self) -> None:
+        if self._model is not None:
+            return
+        path = _located("openai-whisper", self._model_name, self._offline)
+        import whisper
+
+        try:
+            self._model = whisper.load_model(str(path), device=self._device)
+        except (
+            RuntimeError,
+            ValueError,
+            OSError,
+            KeyError,
+            TypeError,
+            EOFError,
+            pickle.UnpicklingError,
+        ) as error:
+            raise _broken(self.name, error) from error
+
+    def _recognise(
+        self,
+        audio: Samples,
+        segments: list[Segment],
+        language: str | None,
+        hint: str | None,
+        stop: ShouldStop,
+    ) -> Recognised:
+        import torch
+        from whisper.tokenizer import LANGUAGES
+
+        _check_language(language, list(LANGUAGES) if self._model.is_multilingual else ["en"], self.name)
+        devices = [self._model.device] if self._model.device.type == "cuda" else []
+        try:
+            with torch.random.fork_rng(devices), _stoppable(self._model, stop):
+                torch.manual_seed(_SEED)
+                said = self._model.transcribe(
+                    shorten_silence(audio, segments),
+                    language=language,
+                    initial_prompt=hint or None,
+                    fp16=bool(devices),
+                )
+        except (RuntimeError, ValueError) as error:
+            raise _failed(self.name, error) from error
+        return Recognised(said["text"], said["language"])
+
+
+@contextlib.contextmanager
+def _stoppable(model: Any, stop: ShouldStop) -> Iterator[None]:
+    """Ask `stop` before each window of sound and before each token."""
+
+    def ask(*_: object) -> None:
+        if stop():
+            raise Stopped
+
+    hooks = [part.register_forward_pre_hook(ask) for part in (model.encoder, model.decoder)]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def find(engine: str, model: str) -> Path | None:
+    """Where the model lies on this machine: a folder for faster-whisper, a file for openai-whisper; or None.
+
+    Raises `TranscriberError` when it is neither a path nor a name that the engine knows.
+    """
+    path = Path(model).expanduser()
+    if path.exists():
+        return path
+    if engine == "openai-whisper":
+        checkpoint = _checkpoint(model)
+        return checkpoint if checkpoint.is_file() else None
+    from faster_whisper import download_model
+
+    try:
+        folder = Path(download_model(model, local_files_only=True))
+    except ValueError as error:
+        raise _unknown(engine, model) from error
+    except OSError:
+        return None
+    return folder if (folder / "model.bin").is_file() else None
+
+
+def fetch(engine: str, model: str) -> Path:
+    """Where the model lies, after a download if need be. Raises `TranscriberError`."""
+    found = find(engine, model)
+    if found:
+        return found
+    logger.info("downloading %s %s", engine, model)
+    try:
+        if engine == "openai-whisper":
+            return _fetch_checkpoint(model)
+        from faster_whisper import download_model
+
+        return Path(download_model(model))
+    except (OSError, RuntimeError, ValueError) as error:
+        raise TranscriberError(
+            f"{engine} {model} cannot be fetched ({type(error).__name__}). Check the network and its name, "
+            "or set PARLEY_ASR=pocketsphinx, which needs no download."
+        ) from error
+
+
+def _located(engine: str, model: str, offline: bool) -> Path:
+    if not offline:
+        return fetch(engine, model)
+    found = find(engine, model)
+    if not found:
+        raise TranscriberError(
+            f"{engine} {model} is not on this machine, and PARLEY_OFFLINE forbids to fetch it. "
+            "Run once without it, or set PARLEY_ASR=pocketsphinx."
+        )
+    return found
+
+
+def _checkpoint(model: str) -> Path:
+    """Where openai-whisper keeps a model of that size."""
+    import whisper
+
+    if model not in whisper.available_models():
+        raise _unknown("openai-whisper", model)
+    cache = os.getenv("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "whisper" / str(whisper._MODELS[model]).rpartition("/")[2]
+
+
+def _fetch_checkpoint(model: str) -> Path:
+    """As `whisper.load_model` would, but never waiting for a silent server, and leaving no half file."""
+    import whisper
+
+    path = _checkpoint(model)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".part")
+    try:
+        with (
+            urllib.request.urlopen(whisper._MODELS[model], timeout=_TIMEOUT) as answer,
+            partial.open("wb") as file,
+        ):
+            while block := answer.read(1 << 20):
+                file.write(block)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return path
+
+
+def _check_language(language: str | None, supported: list[str], name: str) -> None:
+    if language and language not in supported:
+        raise TranscriberError(
+            f"{name} does not know the language {language!r}. Set PARLEY_LANGUAGE to auto or one of: "
+            f"{', '.join(sorted(supported))}; a model whose name ends in .en knows English only."
+        )
+
+
+def _unknown(engine: str, model: str) -> TranscriberError:
+    if engine == "openai-whisper":
+        import whisper
+
+        names = whisper.available_models()
+    else:
+        from faster_whisper import available_models
+
+        names = available_models()
+    return TranscriberError(
+        f"{engine} has no model {model!r}, and there is no such path. Choose one of: {', '.join(names)}."
+    )
+
+
+def _broken(name: str, error: BaseException) -> TranscriberError:
+    return TranscriberError(
+        f"{name} cannot be loaded ({_line(error)}). Check that it is a model for this engine and fits, "
+        "or set PARLEY_ASR=auto."
+    )
+
+
+def _failed(name: str, error: BaseException) -> TranscriberError:
+    return TranscriberError(
+        f"{name} failed ({_line(error)}). Try again, or set PARLEY_ASR to another engine."
+    )
+
+
+def _line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0][:200]}"
