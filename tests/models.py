@@ -5,8 +5,12 @@ They write nonsense, always the same; their templates, windows and files are lik
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
+
+from rag.llms import open_llm
+from rag.llms.local import LocalChatModel
 
 # Facts of Mistral-7B-Instruct-v0.2's template: roles must alternate, beginning with the user; no system role.
 MISTRAL_TEMPLATE = (
@@ -101,3 +105,18 @@ def train_tokenizer() -> Any:
         eos_token="</s>",
         extra_special_tokens=["<|im_start|>", "<|im_end|>"],
     )
+
+
+@functools.cache
+def smollm2() -> LocalChatModel:
+    """The bundled SmolLM2, loaded once in this process (some ten seconds); use `model_copy` to vary it."""
+    llm = open_llm("smollm2", offline=True, max_new_tokens=64)
+    assert isinstance(llm, LocalChatModel)
+    return llm
+
+
+def open_tiny(path: Path, **writing: Any) -> LocalChatModel:
+    """One of the above through the real door."""
+    llm = open_llm(str(path), offline=True, **writing)
+    assert isinstance(llm, LocalChatModel)
+    return llm

@@ -198,19 +198,14 @@ class Generation:
     """
 
     def __init__(self, llm: LocalChatModel, prompt: list[int], limit: int) -> None:
-        from transformers import TextIteratorStreamer
+        from rag.llms.streamer import PieceStreamer
 
         self.prompt = prompt
         self.limit = limit
         self.tokens = 0
         self.token = CancelToken()
         self._llm = llm
-        self._streamer = TextIteratorStreamer(
-            llm.loaded.tokenizer,
-            skip_prompt=True,
-            skip_special_tokens=True,
-            clean_up_tokenization_spaces=False,
-        )
+        self._streamer = PieceStreamer(llm.loaded.tokenizer)
         self._thread = threading.Thread(target=self._run, name="generation", daemon=True)
 
     def __enter__(self) -> Generation:

@@ -1,0 +1,349 @@
+"""The local model through its real door, with tiny random weights."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import logging
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from langchain_core.callbacks import CallbackManagerForRetrieverRun
+from langchain_core.documents import Document
+from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
+from langchain_core.output_parsers import StrOutputParser
+from langchain_core.prompts import ChatPromptTemplate
+from langchain_core.retrievers import BaseRetriever
+from langchain_core.runnables import RunnablePassthrough
+
+from rag.cancel import Cancelled, CancelToken, scope
+from rag.llms.errors import GenerationFailed, PromptTooLong
+from rag.llms.local import FairLock, LocalChatModel, StopText
+
+QUESTION = [SystemMessage("Answer from the passages."), HumanMessage("Who keeps the light on the cape?")]
+LONG = [HumanMessage("The lighthouse on the northern cape was built in 1874. " * 150)]
+
+
+def generating() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "generation"]
+
+
+@contextmanager
+def before(llm: LocalChatModel, layer: int, action: Callable[[], None]) -> Iterator[None]:
+    """Run `action` in the generating thread before a layer computes."""
+    module = llm.loaded.model.model.layers[layer]
+    handle = module.register_forward_pre_hook(lambda *_: action())
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def cancelled_after(run: Callable[[], object], reached: threading.Event) -> float:
+    """Run in a thread under a token, cancel once `reached`; seconds from the cancelling to `Cancelled`."""
+    token, ended = CancelToken(), []
+
+    def work() -> None:
+        with scope(token), pytest.raises(Cancelled):
+            run()
+        ended.append(time.perf_counter())
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert reached.wait(20)
+    start = time.perf_counter()
+    token.cancel()
+    thread.join(20)
+    assert ended, "the generation did not stop"
+    return ended[0] - start
+
+
+@pytest.mark.parametrize("kind", ["mistral", "qwen", "base"])
+def test_writes_what_the_model_itself_writes(kind: str, request: pytest.FixtureRequest) -> None:
+    import torch
+
+    llm: LocalChatModel = request.getfixturevalue(kind).model_copy(update={"repetition_penalty": 1.0})
+    tokenizer, model = llm.loaded.tokenizer, llm.loaded.model
+    text = QUESTION[0].text + "\n\n" + QUESTION[1].text
+    if kind == "mistral":
+        text = f"<s>[INST] {text} [/INST]"
+    elif kind == "qwen":
+        turns = [
+            {"role": "system", "content": QUESTION[0].text},
+            {"role": "user", "content": QUESTION[1].text},
+        ]
+        text = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+    ids = tokenizer(text, return_tensors="pt")["input_ids"]
+    with torch.inference_mode():
+        expected = model.generate(
+            ids, attention_mask=torch.ones_like(ids), max_new_tokens=24, do_sample=False
+        )
+    assert llm.invoke(QUESTION).content == tokenizer.decode(
+        expected[0, ids.shape[1] :], skip_special_tokens=True, clean_up_tokenization_spaces=False
+    )
+
+
+def test_streams_pieces_that_add_up_to_the_whole(mistral: LocalChatModel) -> None:
+    chunks = list(mistral.stream(QUESTION))
+    pieces = [chunk.content for chunk in chunks if chunk.content]
+    assert len(pieces) > 1
+    whole = mistral.invoke(QUESTION)
+    assert "".join(map(str, pieces)) == whole.content
+    assert whole.usage_metadata == chunks[-1].usage_metadata
+    assert whole.usage_metadata is not None
+    assert whole.usage_metadata["output_tokens"] == 24
+    assert whole.usage_metadata["input_tokens"] == mistral.count_prompt_tokens(QUESTION)
+    assert whole.response_metadata["finish_reason"] == "length"
+
+
+def test_streams_while_it_still_writes(slow: LocalChatModel) -> None:
+    stream = cast("Generator[BaseMessage]", slow.stream(QUESTION))
+    assert any(next(stream).content for _ in range(50))
+    assert generating(), "8000 tokens cannot be written yet"
+    stream.close()
+    assert not generating()
+
+
+def test_repetition_penalty_counts_the_answer_only(qwen: LocalChatModel) -> None:
+    first = {}
+    for penalty in (1.0, 50.0):
+        llm = qwen.model_copy(update={"repetition_penalty": penalty, "max_new_tokens": 1})
+        first[penalty] = llm.invoke(QUESTION).content
+    assert first[1.0] == first[50.0]
+    twenty = [
+        qwen.model_copy(update={"repetition_penalty": penalty}).invoke(QUESTION).content
+        for penalty in (1.0, 50.0)
+    ]
+    assert twenty[0] != twenty[1]
+
+
+def test_samples_by_setting_and_warns_of_nothing(qwen: LocalChatModel) -> None:
+    said = io.StringIO()
+    handler = logging.StreamHandler(said)
+    handler.setLevel(logging.WARNING)
+    log = logging.getLogger("transformers")
+    log.addHandler(handler)
+    try:
+        greedy = {qwen.invoke(QUESTION).content for _ in range(2)}
+        warm = qwen.model_copy(update={"temperature": 1.5, "top_p": 0.95, "top_k": 40})
+        sampled = {warm.invoke(QUESTION).content for _ in range(3)}
+        narrow = qwen.model_copy(update={"temperature": 1.5, "top_k": 1})
+        assert narrow.invoke(QUESTION).content in greedy
+    finally:
+        log.removeHandler(handler)
+    assert len(greedy) == 1
+    assert len(sampled) > 1
+    assert said.getvalue() == ""
+
+
+def test_stops_at_a_stop_string(mistral: LocalChatModel) -> None:
+    whole = str(mistral.invoke(QUESTION).content)
+    stop = whole[8:11]
+    answer = mistral.invoke(QUESTION, stop=[stop, "never"])
+    assert answer.content == whole[: whole.index(stop)]
+    assert answer.response_metadata["finish_reason"] == "stop"
+    assert not generating()
+
+
+@given(st.lists(st.text("ab\n", max_size=4)), st.lists(st.text("ab\n", min_size=1, max_size=3), max_size=3))
+def test_a_stop_string_cuts_however_the_text_is_cut(pieces: list[str], stops: list[str]) -> None:
+    stopper, said, read = StopText(stops), "", ""
+    for piece in pieces:
+        read += piece
+        said += stopper.feed(piece)
+        if stopper.found:
+            break
+    said += stopper.rest()
+    ends = [read.index(stop) for stop in stops if stop in read]
+    assert said == (read[: min(ends)] if ends else read)
+    assert stopper.found == bool(ends)
+
+
+def test_counts_with_its_own_tokenizer(mistral: LocalChatModel) -> None:
+    ids = mistral.loaded.tokenizer("The lighthouse", add_special_tokens=False)["input_ids"]
+    assert mistral.get_num_tokens("The lighthouse") == len(ids)
+    assert mistral.get_num_tokens_from_messages(QUESTION) == mistral.count_prompt_tokens(QUESTION)
+    assert mistral.count_prompt_tokens(QUESTION) > sum(mistral.get_num_tokens(m.text) for m in QUESTION)
+
+
+def test_a_prompt_beyond_the_window_is_an_error(mistral: LocalChatModel) -> None:
+    assert mistral.context_window == 4096
+    with pytest.raises(PromptTooLong, match=r"takes 4096.*fewer passages") as caught:
+        mistral.invoke([HumanMessage("\N{SNOWMAN}" * 5000)])
+    assert caught.value.tokens > caught.value.window
+
+
+def test_the_answer_ends_where_the_window_ends(mistral: LocalChatModel) -> None:
+    text = "x"
+    while mistral.count_prompt_tokens([HumanMessage(text)]) < 4088:
+        text += " x" * max(1, (4088 - mistral.count_prompt_tokens([HumanMessage(text)])) // 3)
+    answer = mistral.invoke([HumanMessage(text)])
+    assert answer.usage_metadata is not None
+    assert answer.usage_metadata["total_tokens"] <= 4096
+
+
+def test_cancel_in_the_middle_of_the_prompt(slow: LocalChatModel) -> None:
+    reached, past = threading.Event(), []
+    held = threading.Event()
+
+    def middle() -> None:
+        reached.set()
+        held.wait(0.2)  # so that the cancelling falls into this pass, whatever the machine
+
+    with before(slow, 6, middle), before(slow, 9, lambda: past.append(1)):
+        latency = cancelled_after(lambda: slow.invoke(LONG), reached)
+    assert past == [], "layers after the cancelling still computed"
+    assert latency < 1.5
+    assert not generating()
+
+
+def test_cancel_in_the_middle_of_the_answer(slow: LocalChatModel) -> None:
+    reached = threading.Event()
+    pieces: list[str] = []
+
+    def read() -> None:
+        for chunk in slow.stream(QUESTION):
+            pieces.append(str(chunk.content))
+            reached.set()
+
+    assert cancelled_after(read, reached) < 1.0
+    assert pieces
+    assert not generating()
+
+
+def test_cancel_inside_an_lcel_chain(slow: LocalChatModel) -> None:
+    class Passages(BaseRetriever):
+        def _get_relevant_documents(
+            self, query: str, *, run_manager: CallbackManagerForRetrieverRun
+        ) -> list[Document]:
+            return [Document("Olaf keeps the light.")]
+
+    prompt = ChatPromptTemplate.from_template("Context: {context}\nQuestion: {question}")
+    chain: Any = (
+        {"context": Passages(), "question": RunnablePassthrough()} | prompt | slow | StrOutputParser()
+    )
+    for way in (lambda: chain.invoke("Who?"), lambda: list(chain.stream("Who?"))):
+        reached = threading.Event()
+        with before(slow, 3, reached.set):
+            assert cancelled_after(way, reached) < 1.0
+        assert not generating()
+
+
+def test_a_token_that_is_already_set_starts_nothing(slow: LocalChatModel) -> None:
+    token = CancelToken()
+    token.cancel()
+    with scope(token), pytest.raises(Cancelled), before(slow, 0, lambda: pytest.fail("computed")):
+        slow.invoke(QUESTION)
+
+
+def test_cancel_while_waiting_for_another_generation(slow: LocalChatModel) -> None:
+    first = cast("Generator[BaseMessage]", slow.stream(QUESTION))
+    next(first)
+    waiting = threading.Event()
+
+    def wait() -> None:
+        stream = slow.stream(QUESTION)
+        waiting.set()
+        next(stream)
+
+    assert cancelled_after(wait, waiting) < 1.0
+    assert len(generating()) == 1
+    first.close()
+    assert not generating()
+
+
+def test_turns_come_in_the_order_they_were_asked() -> None:
+    lock, order, threads = FairLock(), [], []
+    never = CancelToken()
+
+    def wait(number: int) -> None:
+        with lock.held(never):
+            order.append(number)
+
+    with lock.held(never):
+        for number in range(5):
+            thread = threading.Thread(target=wait, args=(number,))
+            thread.start()
+            threads.append(thread)
+            while len(lock._queue) < number + 2:
+                time.sleep(0.001)
+    for thread in threads:
+        thread.join(5)
+    assert order == [0, 1, 2, 3, 4]
+
+
+def test_cancel_reaches_an_async_reader(slow: LocalChatModel) -> None:
+    token = CancelToken()
+
+    async def read() -> None:
+        with scope(token):
+            async for _ in slow.astream(QUESTION):
+                token.cancel()
+
+    with pytest.raises(Cancelled):
+        asyncio.run(read())
+    assert not generating()
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (RuntimeError("layer exploded"), r"failed while it wrote \(RuntimeError\).*another model"),
+        (MemoryError(), r"ran out of memory.*fewer passages"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), r"ran out of memory.*smaller model"),
+    ],
+)
+def test_an_error_in_the_model_reaches_the_reader_and_the_next_question_is_answered(
+    mistral: LocalChatModel, error: Exception, message: str
+) -> None:
+    def fail() -> None:
+        raise error
+
+    with before(mistral, 1, fail), pytest.raises(GenerationFailed, match=message) as caught:
+        mistral.invoke(QUESTION)
+    assert caught.value.__cause__ is error
+    assert mistral.invoke(QUESTION).content
+
+
+def test_an_error_in_the_middle_keeps_what_was_said(mistral: LocalChatModel) -> None:
+    calls: list[int] = []
+
+    def fail_later() -> None:
+        calls.append(1)
+        if len(calls) > 12:
+            raise RuntimeError("gone")
+
+    pieces: list[str] = []
+
+    def read() -> None:
+        for chunk in mistral.stream(QUESTION):
+            pieces.append(str(chunk.content))  # noqa: PERF401  # extend would lose them with the error
+
+    with before(mistral, 0, fail_later), pytest.raises(GenerationFailed):
+        read()
+    assert any(pieces)
+    assert str(mistral.invoke(QUESTION).content).startswith("".join(pieces))
+
+
+def test_several_readers_at_once_get_their_own_answers(mistral: LocalChatModel) -> None:
+    questions = [f"Question number {number}?" for number in range(4)]
+    expected = [mistral.invoke(question).content for question in questions]
+    got: dict[int, object] = {}
+
+    def ask(number: int) -> None:
+        for _ in range(20):
+            mistral.get_num_tokens(questions[number] * 20)
+        got[number] = mistral.invoke(questions[number]).content
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert [got[number] for number in range(4)] == expected
