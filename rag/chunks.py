@@ -111,12 +111,13 @@ def _strip(text: str, span: Span) -> Span | None:
 
 
 def _recursive(text: str, size: int, overlap: int, headings: Sequence[int]) -> Iterator[Span]:
-    start, begins = 0, frozenset(headings)
-    while len(text) - start > size:
-        end = _cut(text, start, size, overlap, headings)
-        yield start, end
+    start, done, begins = 0, 0, frozenset(headings)
+    while done < len(text):
+        end = _cut(text, start, size, overlap, headings) if len(text) - start > size else len(text)
+        if not text[done:end].isspace():  # else it would only repeat the overlap
+            yield start, end
         start = end if end in begins else max(start + 1, _resume(text, end - overlap, end))
-    yield start, len(text)
+        done = end
 
 
 def _cut(text: str, start: int, size: int, overlap: int, headings: Sequence[int]) -> int:

@@ -54,7 +54,8 @@ def check(chunks: list[Chunk], whole: str) -> None:
     for chunk in chunks:
         assert chunk.text == whole[chunk.start : chunk.end]
         assert chunk.text == chunk.text.strip() != ""
-        assert (chunk.start, chunk.end) > previous
+        assert chunk.start >= previous[0]
+        assert chunk.end > previous[1]
         assert not whole[seen : max(seen, chunk.start)].strip()
         previous = (chunk.start, chunk.end)
         seen = max(seen, chunk.end)
