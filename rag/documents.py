@@ -133,8 +133,8 @@ def _read_bytes(path: Path, limit: int) -> bytes:
 def _load_pdf(path: Path, source: str, name: str) -> list[Document]:
     head = _read_bytes(path, MAX_PDF)[:1024]
     if b"%PDF-" not in head:
-        looks = kind_of(head) or ("HTML page" if b"<html" in head.lower() else "something else")
-        raise DocumentError(f"This is no PDF: it begins like a {looks}. Rename it, or download it again.")
+        looks = kind_of(head) or ("an HTML page" if b"<html" in head.lower() else "something else")
+        raise DocumentError(f"This is no PDF: it begins like {looks}. Rename it, or download it again.")
     return _documents(reader.read_pdf(path), source, name)
 
 

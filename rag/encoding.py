@@ -61,6 +61,8 @@ def decode(data: bytes, declared: str | None = None) -> str:
     for mark, name in _BOMS:
         if data.startswith(mark):
             return clean(data[len(mark) :].decode(name, "replace"))
+    if (text := _damaged_utf8(data)) is not None:
+        return clean(text)
     for name in _candidates(data, declared):
         if (text := _strict(data, name)) is not None and not _is_binary(text):
             return clean(text)
@@ -92,6 +94,16 @@ def _candidates(data: bytes, declared: str | None) -> Iterator[str]:
     if found := _charset_normalizer(data):
         yield found
     yield "utf-8"
+
+
+def _damaged_utf8(data: bytes) -> str | None:
+    """UTF-8 with a few broken bytes; of other encodings, read as UTF-8, nearly all but ASCII breaks."""
+    if b"\x00" in data:
+        return None
+    text = data.decode("utf-8", "replace")
+    broken = text.count("\ufffd")
+    wide = len(text) - len(text.encode("ascii", "ignore")) - broken
+    return text if 0 < broken <= wide / 10 else None
 
 
 def _chardet(data: bytes) -> str | None:

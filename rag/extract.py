@@ -113,7 +113,9 @@ def _why_no_text(kinds: set[int | str]) -> str:
 
 def _page_text(textpage: Any) -> tuple[str, list[tuple[int, str]]]:
     """The page's lines, with an empty one at gaps of the layout and around headings; and the headings."""
-    raw_text = textpage.get_text_range()
+    raw_text = (
+        textpage.get_text_range()
+    )  # "\ufffe" or "\x02" stand for a hyphen that only the line end needed
     lines = [(match.start(), match.group().rstrip("\r")) for match in _LINE.finditer(raw_text)]
     lines = [(start, line) for start, line in lines if line.strip("\r \t")]
     boxes = [_line_box(textpage, start, line) for start, line in lines]
@@ -121,9 +123,9 @@ def _page_text(textpage: Any) -> tuple[str, list[tuple[int, str]]]:
     body = statistics.median(heights) if heights else 0.0
     text, headings, previous = "", [], None
     for (_, line), (bottom, top) in zip(lines, boxes, strict=True):
-        line = line.strip()
+        line = line.strip().replace("\ufffe", "").replace("\x02", "")
         heading = top - bottom > 1.12 * body and _could_be_heading(line)
-        joined = text.endswith(("\x02", "\ufffe", "\xad"))
+        joined = text.endswith("\xad")
         if joined:
             text = text[:-1]  # a word that the line end had cut
         elif text:
