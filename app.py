@@ -39,7 +39,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         except Exception as error:
             if not _is_for_people(error):
                 log.debug("Unexpected error", exc_info=True)
-                text = f"{type(error).__name__}: {error}. Run it again with --verbose and report what it shows."
+                text = (
+                    f"{type(error).__name__}: {error}. Run it again with --verbose and report what it shows."
+                )
                 return _say_failure(text, FAILED)
             return _say_failure(error, FAILED)
 
@@ -58,7 +60,9 @@ def build_parser() -> argparse.ArgumentParser:
         else:
             flag["metavar"] = name.rpartition("_")[2].upper()
         group.add_argument("--" + name.replace("_", "-"), **flag)
-    group.add_argument("--corpus", action="append", metavar="DIR", help="folder of documents; may be repeated")
+    group.add_argument(
+        "--corpus", action="append", metavar="DIR", help="folder of documents; may be repeated"
+    )
 
     parser = argparse.ArgumentParser(prog="app.py", description="Parley: talk with your documents.")
     commands = parser.add_subparsers(dest="name", required=True, metavar="COMMAND")
@@ -100,15 +104,17 @@ def serve(args: argparse.Namespace, settings: Settings, output: TextIO) -> int:
 
 
 def index_(args: argparse.Namespace, settings: Settings, output: TextIO) -> int:
+    from commands import index
     from engines import Engines
 
     with Engines(settings) as engines:
-        report = engines.index(settings.corpus, args.url, progress=_progress_line)
+        folders = settings.corpus if args.corpus or not args.url else ()
+        report = index(engines, folders, args.url, progress=_progress_line)
     if args.json:
         _print_json(report, output)
         return DONE
     names = ("added", "updated", "removed", "unchanged")
-    counts = ", ".join(f"{_count(report[name])} {name}" for name in names)
+    counts = ", ".join(f"{report[name]} {name}" for name in names)
     output.write(f"{counts}; {report['chunks']} chunks in {report['seconds']:.1f} s\n")
     for failure in report["failed"]:
         output.write(f"not read: {failure['source']}: {failure['error']}\n")
@@ -116,12 +122,12 @@ def index_(args: argparse.Namespace, settings: Settings, output: TextIO) -> int:
 
 
 def ask_(args: argparse.Namespace, settings: Settings, output: TextIO) -> int:
+    from commands import ask, index_first
     from engines import Engines
 
     with Engines(settings) as engines:
-        engines.index_if_asked(bool(args.corpus), progress=_progress_line)
-        live = None if args.json else output
-        result = engines.ask(args.question, speak=args.speak, live=live)
+        index_first(engines, always=bool(args.corpus), progress=_progress_line)
+        result = ask(engines, args.question, speak=args.speak, live=None if args.json else output)
     if args.json:
         _print_json(result, output)
     return DONE
@@ -132,7 +138,7 @@ def transcribe(args: argparse.Namespace, settings: Settings, output: TextIO) -> 
 
     with Engines(settings) as engines:
         transcript = engines.transcribe(args.file)
-        notice = engines.transcriber.get().notice
+        notice = engines.hearing().notice
     if notice:
         log.warning("%s", notice)
     if args.json:
@@ -151,22 +157,22 @@ def transcribe(args: argparse.Namespace, settings: Settings, output: TextIO) -> 
 
 
 def speak_(args: argparse.Namespace, settings: Settings, output: TextIO) -> int:
+    from commands import speak
     from engines import Engines
 
     with Engines(settings) as engines:
-        seconds = engines.speak_to_file(args.text, args.out)
+        seconds = speak(engines, args.text, args.out)
     output.write(f"{args.out}: {seconds:.1f} s\n")
     return DONE
 
 
 def eval_(args: argparse.Namespace, settings: Settings, output: TextIO) -> int:
+    from commands import evaluate_on, index_first
     from engines import Engines
-    from rag.evaluate import read_questions
 
-    rows = read_questions(args.questions)
     with Engines(settings, apart="eval" if args.corpus else "") as engines:
-        engines.index_if_asked(bool(args.corpus), progress=_progress_line)
-        result = engines.evaluate(rows, progress=_progress_line)
+        index_first(engines, always=bool(args.corpus), progress=_progress_line)
+        result = evaluate_on(engines, args.questions, progress=_progress_line)
     if args.json:
         _print_json(result, output)
     else:
@@ -217,7 +223,11 @@ def _prepare_process(settings: Settings, *, verbose: bool) -> None:
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     os.environ.setdefault("HF_HUB_ETAG_TIMEOUT", "5")
     os.environ.setdefault("HF_HUB_DOWNLOAD_TIMEOUT", "10")
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # its threads do not survive a fork, and it warns
+    os.environ.setdefault(
+        "TOKENIZERS_PARALLELISM", "false"
+    )  # its threads do not survive a fork, and it warns
+    if not sys.stderr.isatty():
+        os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
     if settings.offline:
         os.environ["HF_HUB_OFFLINE"] = "1"
 
@@ -249,10 +259,6 @@ def _progress_line(done: int, total: int, what: str) -> None:
     if sys.stderr.isatty():
         sys.stderr.write(f"\r\x1b[K{done}/{total} {what[:60]}" + ("\n" if done == total else ""))
         sys.stderr.flush()
-
-
-def _count(value: object) -> int:
-    return value if isinstance(value, int) else len(value)  # type: ignore[arg-type]
 
 
 def _is_for_people(error: Exception) -> bool:

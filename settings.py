@@ -66,7 +66,7 @@ class Settings(BaseSettings):
         "stuff", description="how the passages reach the model: all at once, or one by one"
     )
     prompt: Path | None = Field(
-        None, description="file with your own prompt: it needs {context} and {question}"
+        None, description="file with your own prompt for the stuff chain: it needs {context} and {question}"
     )
     compress: bool = Field(False, description="give the model only the sentences of a passage that matter")
     memory: Literal["buffer", "summary", "none"] = Field(
@@ -96,10 +96,10 @@ class Settings(BaseSettings):
     max_new_tokens: int = Field(512, ge=1, le=32_768, description="tokens of an answer, at most")
     asr: str = Field(
         "auto",
-        description="auto, faster-whisper:SIZE, openai-whisper:SIZE (a path may stand for SIZE), pocketsphinx",
+        description="auto, faster-whisper[:SIZE], openai-whisper[:SIZE], pocketsphinx; a path may be SIZE",
     )
     language: str = Field("auto", description="language that is spoken (en, de, …), or auto: detected")
-    tts: str = Field("auto", description="text to speech: auto, gtts, espeak-ng, kokoro, openai, none")
+    tts: str = Field("auto", description="auto, gtts, espeak-ng, kokoro[:FOLDER], openai[:MODEL], none")
     tts_url: str = Field(
         "", description="base URL of an OpenAI-compatible speech server, for `PARLEY_TTS=openai`"
     )

@@ -1,4 +1,4 @@
-"""Assistant: a question and its history → one stream of events, which the page, the voice and the CLI all read.
+"""Assistant: a question and its history → one stream of events, which page, voice and command line all read.
 
 It does not know who asks, how the answer is shown or spoken, or where a conversation is kept.
 """
@@ -37,7 +37,7 @@ class Standalone:
 class Sources:
     """The passages the answer is made from, best first; number n in the text is the n-th of them, from 1.
 
-    Each is a Document whose metadata holds source, page (or None), start, end, title, section, score (0 to 1).
+    Each Document's metadata holds source, page (or None), start, end, title, section, score (0 to 1).
     """
 
     documents: tuple[Document, ...]
@@ -45,7 +45,7 @@ class Sources:
 
 @dataclass(frozen=True)
 class Notice:
-    """Something the person should know: a passage dropped for the window, an engine that fell back, indexing."""
+    """What the person should know: a passage dropped for the window, an engine that fell back, indexing."""
 
     message: str
 
@@ -97,7 +97,7 @@ class Responder:
 
 
 class Answer(Iterator[Event]):
-    """The events of one answer. `close()` cancels the work behind it, from any thread, any number of times."""
+    """The events of one answer. `close()` cancels the work behind it, from any thread, as often as you like."""
 
     def __init__(self, work: Callable[[Callable[[Event], None]], None]) -> None:
         self._token = CancelToken()
@@ -155,14 +155,14 @@ class Answer(Iterator[Event]):
 class Assistant:
     """Answers questions with whatever can answer at the moment of asking.
 
-    `responder` gives the engine in force, `fallback` is what quotes when that one fails. Nothing here belongs to
+    `responder` gives the engine in force, `fallback` what quotes when that one fails. Nothing here belongs to
     a person: the history comes with each question.
     """
 
     def __init__(
         self,
         responder: Callable[[], Responder],
-        fallback: Responder,
+        fallback: Callable[[], Responder],
         *,
         memory: str = "buffer",
         notices: Callable[[], Sequence[str]] = tuple,
@@ -174,8 +174,13 @@ class Assistant:
 
     def answer(self, question: str, history: Sequence[BaseMessage] = ()) -> Answer:
         """Start answering. `history`: this person's messages so far, oldest first."""
-        turn = _Turn(question, list(history), self._fallback, self._memory)
-        return Answer(lambda emit: turn.run(self._responder(), self._notices(), emit))
+
+        def work(emit: Callable[[Event], None]) -> None:
+            for notice in self._notices():
+                emit(Notice(notice))
+            _Turn(question, list(history), self._fallback, self._memory).run(self._responder(), emit)
+
+        return Answer(work)
 
 
 class _Turn:
@@ -185,42 +190,40 @@ class _Turn:
         self,
         question: str,
         history: list[BaseMessage],
-        fallback: Responder,
+        fallback: Callable[[], Responder],
         memory: str,
     ) -> None:
         self._question = question
         self._history = history
-        self._responder = self._fallback = fallback
+        self._fallback = fallback
         self._memory = memory
+        self._engine = ""
         self._text = ""
         self._documents: tuple[Document, ...] = ()
         self._timings: dict[str, float] = {}
         self._begin = time.perf_counter()
 
-    def run(self, responder: Responder, notices: Sequence[str], emit: Callable[[Event], None]) -> None:
-        self._responder = responder
-        for notice in notices:
-            emit(Notice(notice))
+    def run(self, responder: Responder, emit: Callable[[Event], None]) -> None:
         try:
             self._respond(responder, emit)
         except Cancelled:
             raise
         except Exception as error:
-            if responder is self._fallback:
+            if responder.llm is None:  # it quotes already: there is nothing to fall back to
                 raise
-            self._replace(error, emit)
+            self._replace(responder, error, emit)
         emit(self._done())
 
-    def _replace(self, error: Exception, emit: Callable[[Event], None]) -> None:
+    def _replace(self, failed: Responder, error: Exception, emit: Callable[[Event], None]) -> None:
         """The model failed: say so, and answer with quotations."""
-        log.warning("%s failed (%s); answering with quotations", self._responder.name, type(error).__name__)
+        log.warning("%s failed (%s); answering with quotations", failed.name, type(error).__name__)
         reason = f"{error} The answer below quotes the documents instead."
         emit(Replaced(reason) if self._text else Notice(reason))
         self._text = ""
-        self._responder = self._fallback
-        self._respond(self._fallback, emit)
+        self._respond(self._fallback(), emit)
 
     def _respond(self, responder: Responder, emit: Callable[[Event], None]) -> None:
+        self._engine = responder.name
         question, history = self._understand(responder, emit)
         citer: Citer | None = None
         for part in responder.chain.stream({"query": question, "chat_history": history}):
@@ -241,8 +244,12 @@ class _Turn:
         self, responder: Responder, emit: Callable[[Event], None]
     ) -> tuple[str, list[BaseMessage]]:
         """The standalone question and what is remembered of the conversation."""
-        history = remember(self._history, mode=self._memory, llm=responder.llm)
-        question = contextualize(self._question, history, llm=responder.llm)
+
+        def note(message: str) -> None:
+            emit(Notice(message))
+
+        history = remember(self._history, self._memory, llm=responder.llm, on_notice=note)
+        question = contextualize(self._question, history, responder.llm, on_notice=note)
         self._mark("standalone")
         emit(Standalone(question, rewritten=question != self._question))
         return question, history
@@ -267,5 +274,5 @@ class _Turn:
             citations=citations,
             confidence=max((float(d.metadata.get("score", 0.0)) for d in self._documents), default=0.0),
             timings=dict(self._timings),
-            engine=self._responder.name,
+            engine=self._engine,
         )

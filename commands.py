@@ -1,0 +1,132 @@
+"""What the commands do, as functions from engines to plain results.
+
+It knows neither the command line's arguments nor its output formats.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from engines import EngineError, Engines, Progress
+
+if TYPE_CHECKING:
+    from langchain_core.documents import Document
+
+    from rag.assistant import Done
+
+log = logging.getLogger(__name__)
+
+
+def index(
+    engines: Engines, folders: Sequence[Path], urls: Sequence[str], progress: Progress | None = None
+) -> dict[str, Any]:
+    """Bring the index up to date with these folders and URLs; the report as plain values."""
+    _, corpus = engines.library.get()
+    report = corpus.sync(folders, urls, progress=_told(progress))
+    for notice in report.notices:
+        log.warning("%s", notice)
+    return report.as_dict()
+
+
+def index_first(engines: Engines, *, always: bool, progress: Progress | None = None) -> None:
+    """Index the corpus folders if the index is empty, or `always`; failures are logged."""
+    store, _ = engines.library.get()
+    if always or not store.count():
+        for failure in index(engines, engines.settings.corpus, (), progress)["failed"]:
+            log.warning("not read: %s: %s", failure["source"], failure["error"])
+
+
+def ask(
+    engines: Engines, question: str, *, speak: Path | None = None, live: TextIO | None = None
+) -> dict[str, Any]:
+    """Answer one question. `live`: print the answer there as it comes; `speak`: write its sound there too."""
+    from rag.assistant import Notice, Replaced, Sources, Standalone, Token
+
+    standalone = question
+    documents: tuple[Document, ...] = ()
+    done: Done | None = None
+    with engines.assistant(wait=True).answer(question) as answer:
+        for event in answer:
+            match event:
+                case Standalone():
+                    standalone = event.question
+                case Sources():
+                    documents = event.documents
+                case Notice():
+                    log.warning("%s", event.message)
+                case Replaced():
+                    log.warning("%s", event.reason)
+                    _print(live, "\n")
+                case Token():
+                    _print(live, event.text)
+                case _:
+                    done = event
+    if done is None:
+        raise EngineError("The answer ended before it was complete. Ask again.")
+    sources = [_source(document.metadata, document.page_content) for document in documents]
+    _print(live, "\n" + "".join(f"\n[{n}] {_place(source)}" for n, source in enumerate(sources, 1)) + "\n")
+    if speak is not None:
+        _speak(engines, done.text, speak)
+    return {
+        "question": question,
+        "standalone": standalone,
+        "answer": done.text,
+        "answered": done.answered,
+        "sources": sources,
+        "confidence": done.confidence,
+        "timings": {name: round(seconds, 4) for name, seconds in done.timings.items()},
+        "engine": {"llm": done.engine, "embedder": engines.embedder.get().name},
+    }
+
+
+def speak(engines: Engines, text: str, out: Path) -> float:
+    """Write `text` as sound into a WAV file; returns its seconds."""
+    seconds = _speak(engines, text, out)
+    if not seconds:
+        raise EngineError("There was nothing to say, so no file was written. Give some text.")
+    return seconds
+
+
+def evaluate_on(engines: Engines, questions: Path, progress: Progress | None = None) -> dict[str, Any]:
+    """Measure retrieval and answers on the questions in a file of JSON lines."""
+    from rag.evaluate import evaluate, read_questions
+
+    rows = read_questions(questions)
+    chain = engines.responder(wait=True).chain
+    return evaluate(rows, engines.retriever(), chain, progress=progress)
+
+
+def _speak(engines: Engines, text: str, out: Path) -> float:
+    from speech import turn
+    from speech.audio import write_wav
+
+    synthesizer = engines.synthesizer.get()
+    if synthesizer is None:
+        raise EngineError("There is no voice: PARLEY_TTS is none. Set it to auto or espeak-ng.")
+    language = None if engines.settings.language == "auto" else engines.settings.language
+    return write_wav(out, turn.speak([text], synthesizer, language=language, on_notice=log.warning))
+
+
+def _told(progress: Progress | None) -> Any:
+    """Our progress from the corpus's, which also says what happens to each document."""
+    if progress is None:
+        return None
+    return lambda done, total, source, state: progress(done, total, source)
+
+
+def _source(metadata: dict[str, Any], text: str) -> dict[str, Any]:
+    kept = {name: metadata.get(name) for name in ("source", "page", "start", "end", "score")}
+    return {**kept, "text": text}
+
+
+def _place(source: dict[str, Any]) -> str:
+    return f"{source['source']}, page {source['page']}" if source["page"] else str(source["source"])
+
+
+def _print(live: TextIO | None, text: str) -> None:
+    if live is not None:
+        live.write(text)
+        live.flush()

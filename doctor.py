@@ -1,0 +1,207 @@
+"""What `app.py doctor` says: what works here, what does not, and what to do. It downloads nothing."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import shutil
+import socket
+import sqlite3
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from engines import Engines
+from settings import Settings
+
+HUB = ("huggingface.co", 443)
+TIMEOUT = 2.0  # seconds for a network check
+ROOM = 2_000_000_000  # bytes that an index and a small model need
+
+
+@dataclass(frozen=True)
+class Check:
+    """One finding; `remedy` is empty where nothing is to be done."""
+
+    mark: Literal["ok", "note", "FAIL"]
+    name: str
+    finding: str
+    remedy: str = ""
+
+
+def examine(settings: Settings) -> Iterator[Check]:
+    """Every check in order; one that breaks is reported, and the others go on."""
+    engines = Engines(settings)
+    checks: list[tuple[str, Callable[[], Check]]] = [
+        ("Python", _python),
+        ("packages", _packages),
+        ("SQLite", _sqlite),
+        ("data folder", lambda: _data(settings.data)),
+        ("documents", lambda: _documents(settings)),
+        ("GPU", _gpu),
+        ("network", lambda: _network(settings.offline)),
+        ("search", lambda: _search(engines)),
+        ("answers", lambda: _answers(engines)),
+        ("hearing", lambda: _hearing(engines)),
+        ("voice", lambda: _voice(engines)),
+        ("page", lambda: _page(settings)),
+    ]
+    for name, check in checks:
+        try:
+            yield check()
+        except Exception as error:  # reported: that is what a doctor is for
+            yield Check("FAIL", name, f"{error}", "" if _explains(error) else "Run make setup again.")
+    engines.close()
+
+
+def _explains(error: Exception) -> bool:
+    return type(error).__module__.split(".")[0] in {"rag", "speech", "engines"}
+
+
+def _python() -> Check:
+    found = f"{platform.python_version()} on {platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+    if (3, 11) <= sys.version_info < (3, 14):
+        return Check("ok", "Python", found)
+    return Check(
+        "FAIL", "Python", found, "Install Python 3.11, 3.12 or 3.13, then: make clean run PYTHON=python3.12"
+    )
+
+
+def _packages() -> Check:
+    """Every pinned package is there, in its version."""
+    wrong = []
+    folder = Path(__file__).parent
+    for line in [*_lines(folder / "requirements.txt"), *_lines(folder / "requirements-nodeps.txt")]:
+        requirement = line.split("#")[0].split(";")[0].strip()
+        name, _, version = requirement.partition("==")
+        marked = ";" in line.split("#")[0] and platform.system() != "Linux"
+        if name and not marked and (found := _version(name)) != version:
+            wrong.append(f"{name} {found or 'is missing'}")
+    if wrong == ["faiss-cpu is missing"] and _version("faiss-gpu-cu12"):
+        wrong = []
+    if wrong:
+        return Check(
+            "FAIL",
+            "packages",
+            ", ".join(wrong),
+            "Run make setup, which installs what requirements.txt names.",
+        )
+    return Check("ok", "packages", "all as in requirements.txt")
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+
+
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name).partition("+")[0]
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+def _sqlite() -> Check:
+    from rag.database import sqlite_module
+
+    module = sqlite_module()
+    if module is sqlite3:
+        return Check("ok", "SQLite", sqlite3.sqlite_version)
+    return Check(
+        "ok",
+        "SQLite",
+        f"{module.sqlite_version} from pysqlite3; the system's {sqlite3.sqlite_version} is too old",
+    )
+
+
+def _data(folder: Path) -> Check:
+    existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    free = shutil.disk_usage(existing).free
+    found = f"{folder.absolute()}, {free / 1e9:.1f} GB free"
+    if not os.access(existing, os.W_OK):
+        return Check("FAIL", "data folder", f"{found}, not writable", "Choose another one with --data DIR.")
+    if free < ROOM:
+        return Check("note", "data folder", found, "Make room, or choose another disk with --data DIR.")
+    return Check("ok", "data folder", found)
+
+
+def _documents(settings: Settings) -> Check:
+    missing = [str(folder) for folder in settings.corpus if not folder.is_dir()]
+    if missing:
+        return Check(
+            "FAIL", "documents", f"no folder {', '.join(missing)}", "Name your folders in PARLEY_CORPUS."
+        )
+    return Check("ok", "documents", ", ".join(str(folder) for folder in settings.corpus))
+
+
+def _gpu() -> Check:
+    import torch
+
+    if not torch.cuda.is_available():
+        built = torch.version.cuda
+        if built is None:
+            return Check(
+                "note", "GPU", "this PyTorch is built without CUDA", "With a GPU: make clean setup GPU=1"
+            )
+        return Check(
+            "note", "GPU", f"none that PyTorch (CUDA {built}) can use", "With a GPU: update its driver."
+        )
+    names = [
+        f"{torch.cuda.get_device_name(i)} ({torch.cuda.mem_get_info(i)[0] / 1e9:.1f} of "
+        f"{torch.cuda.mem_get_info(i)[1] / 1e9:.1f} GB free)"
+        for i in range(torch.cuda.device_count())
+    ]
+    return Check("ok", "GPU", ", ".join(names))
+
+
+def _network(offline: bool) -> Check:
+    if offline:
+        return Check("ok", "network", "PARLEY_OFFLINE is set: nothing is contacted")
+    try:
+        socket.create_connection(HUB, timeout=TIMEOUT).close()
+    except OSError:
+        remedy = "Parley works without: models must be on disk, espeak-ng speaks. PARLEY_OFFLINE=1 says so."
+        return Check("note", "network", f"{HUB[0]} is out of reach", remedy)
+    return Check("ok", "network", f"{HUB[0]} answers")
+
+
+def _search(engines: Engines) -> Check:
+    embedder = engines.embedder.get()
+    store, _ = engines.library.get()
+    found = f"{embedder.name} on {embedder.device}; {len(store.sources())} documents, {store.count()} chunks"
+    if not store.count():
+        return Check("note", "search", found, "Index your documents: app.py index")
+    return Check("ok", "search", found, embedder.notice)
+
+
+def _answers(engines: Engines) -> Check:
+    finding, remedy = engines.describe_llm()
+    return Check("note" if remedy else "ok", "answers", finding, remedy)
+
+
+def _hearing(engines: Engines) -> Check:
+    transcriber = engines.transcriber.get()
+    return Check("note" if transcriber.notice else "ok", "hearing", transcriber.name, transcriber.notice)
+
+
+def _voice(engines: Engines) -> Check:
+    synthesizer = engines.synthesizer.get()
+    if synthesizer is None:
+        return Check("note", "voice", "none", "PARLEY_TTS=auto gives Parley a voice.")
+    seconds = sum(chunk.seconds for chunk in synthesizer.synthesize("Parley can speak.", "en"))
+    spoke = getattr(synthesizer, "active", synthesizer.name)
+    remedy = f"{synthesizer.name} failed just now, {spoke} stood in." if spoke != synthesizer.name else ""
+    return Check("note" if remedy else "ok", "voice", f"{spoke}, {seconds:.1f} s spoken as a test", remedy)
+
+
+def _page(settings: Settings) -> Check:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as error:
+            found = f"port {settings.port} on {settings.host}: {error.strerror}"
+            return Check("note", "page", found, "If that is not Parley itself, choose another: --port 7861")
+    return Check("ok", "page", f"http://{settings.host}:{settings.port} is free")

@@ -1,0 +1,362 @@
+"""Settings → engines: each is opened once, when it is first needed or in the background, and says how it is.
+
+The one place where rag, speech and settings meet; the command line and the page ask it for what they need. It
+knows neither of them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from loading import Loading
+from settings import Settings
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+
+    from rag.assistant import Assistant, Responder
+    from rag.corpus import Corpus
+    from rag.embeddings import Embedder
+    from rag.retriever import HybridRetriever
+    from rag.store import ChunkStore
+    from speech.asr import Transcriber, Transcript
+    from speech.tts import Synthesizer
+
+log = logging.getLogger(__name__)
+
+GIGABYTE = 1_000_000_000
+EXTRACTIVE_NAME = "quotations"
+Progress = Callable[[int, int, str], None]
+
+
+class EngineError(Exception):
+    """An engine cannot be had; the message says what to do."""
+
+
+def _fingerprint(settings: Settings) -> str:
+    """A name for the index of these folders, made in this way."""
+    parts = [*(str(folder.resolve()) for folder in settings.corpus), settings.embedder, settings.splitter]
+    text = "\n".join([*parts, str(settings.chunk_size), str(settings.chunk_overlap)])
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+class Engines:
+    """All engines of one process.
+
+    `apart`: keep the index in a folder of its own inside the data folder, so that an evaluation of other
+    documents does not mix with the person's.
+    """
+
+    def __init__(self, settings: Settings, *, apart: str = "") -> None:
+        self.settings = settings
+        self.data = settings.data / apart / _fingerprint(settings) if apart else settings.data
+        self.embedder: Loading[Embedder] = Loading("the search model", self._open_embedder)
+        self.library: Loading[tuple[ChunkStore, Corpus]] = Loading("the index", self._open_library)
+        self.llm: Loading[BaseChatModel | None] = Loading("the language model", self._open_llm)
+        self.transcriber: Loading[Transcriber] = Loading("the recogniser", self._open_transcriber)
+        self.synthesizer: Loading[Synthesizer | None] = Loading("the voice", self._open_synthesizer)
+        self.voice_notice = ""  # why another voice speaks than the one that is set
+        self.asking = 0  # bytes of a language model's download that waits for consent
+        self.llm_name = settings.llm
+        self._agreed = threading.Event()
+        self._retriever: HybridRetriever | None = None
+        self._better_transcriber: Transcriber | None = None
+        self._hint_of = ("", "")  # the index's generation, and the hint made from it
+        self._voices: dict[tuple[str, float], Synthesizer] = {}
+        self._voices_lock = threading.Lock()
+
+    def __enter__(self) -> Engines:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Write down what the index still holds in memory."""
+        library = self.library.ready()
+        if library is not None:
+            library[0].close()
+
+    # What each is made of
+
+    def _open_embedder(self) -> Embedder:
+        from rag.embeddings import open_embedder
+        from rag.store_local import stored_embedder
+
+        wanted = self.settings.embedder
+        if wanted == "auto":
+            wanted = stored_embedder(self.data) or wanted
+        return open_embedder(
+            wanted,
+            offline=self.settings.offline,
+            token=self._token,
+            download=self.settings.download,
+        )
+
+    def _open_library(self) -> tuple[ChunkStore, Corpus]:
+        from rag.corpus import Corpus
+        from rag.store import open_store
+
+        embedder = self.embedder.get()
+        self.data.mkdir(parents=True, exist_ok=True)
+        store = open_store(self.data, dimension=embedder.dimension, embedder=embedder.name)
+        corpus = Corpus(
+            store,
+            embedder,
+            self.data,
+            size=self.settings.chunk_size,
+            overlap=self.settings.chunk_overlap,
+            splitter=self.settings.splitter,
+            offline=self.settings.offline,
+            allow_private=self.settings.allow_private_urls,
+        )
+        return store, corpus
+
+    def _open_llm(self) -> BaseChatModel | None:
+        """The language model, or None where answers are quotations."""
+        from rag.llms import EXTRACTIVE, download_size, open_llm, resolve
+
+        settings = self.settings
+        self.llm_name = name = resolve(settings.llm, offline=settings.offline)
+        if name == EXTRACTIVE:
+            return None
+        if not name.startswith("remote"):
+            size = download_size(name, token=self._token, offline=settings.offline)
+            if size > GIGABYTE and not settings.download:
+                self.asking = size
+                self._agreed.wait()
+                self.asking = 0
+        return open_llm(
+            name,
+            url=settings.llm_url,
+            key=settings.llm_key.get_secret_value() or None,
+            quantize=settings.quantize,
+            gpu_layout=settings.gpu_layout,
+            trust_remote_code=settings.trust_remote_code,
+            temperature=settings.temperature,
+            top_p=settings.top_p,
+            top_k=settings.top_k,
+            repetition_penalty=settings.repetition_penalty,
+            max_new_tokens=settings.max_new_tokens,
+            token=self._token,
+            offline=settings.offline,
+        )
+
+    def _open_transcriber(self) -> Transcriber:
+        from speech.asr import Documents, open_transcriber
+
+        documents = Documents(self._texts, self._generation, self.data)
+        transcriber = open_transcriber(self.settings.asr, offline=self.settings.offline, documents=documents)
+        transcriber.load()
+        return transcriber
+
+    def fetch_whisper(self) -> None:
+        """Where `auto` has to do with PocketSphinx, fetch Whisper and use it from then on; for a thread."""
+        from speech.asr import TranscriberError, best, cached, download, megabytes, open_transcriber
+
+        if self.settings.asr != "auto" or self.settings.offline:
+            return
+        wanted = best()
+        if (megabytes(wanted) or 0) > 1000 and not self.settings.download:
+            wanted = "faster-whisper:base"
+        if cached(wanted):
+            return
+        log.warning(
+            "Downloading %s (%s MB); PocketSphinx listens until it is there.", wanted, megabytes(wanted)
+        )
+        try:
+            download(wanted)
+            transcriber = open_transcriber(wanted)
+            transcriber.load()
+        except TranscriberError as error:
+            log.warning("%s", error)
+        else:
+            self._better_transcriber = transcriber
+            log.warning("%s listens from now on.", wanted)
+
+    def hearing(self) -> Transcriber:
+        """The recogniser in force."""
+        return self._better_transcriber or self.transcriber.get()
+
+    def transcribe(self, recording: bytes | Path, language: str | None = None) -> Transcript:
+        """What is said in a recording of any common format."""
+        from speech.audio import decode
+
+        hint = self._hint() if self.hearing().name != "pocketsphinx" else None
+        chosen = language or self.settings.language
+        return self.hearing().transcribe(decode(recording), None if chosen == "auto" else chosen, hint)
+
+    def _hint(self) -> str:
+        """Names in the documents, for Whisper; made once for each state of the index."""
+        from speech.asr import vocabulary_hint
+
+        if self.library.ready() is None:
+            return ""
+        generation = self._generation()
+        if self._hint_of[0] != generation:
+            self._hint_of = (generation, vocabulary_hint(self._texts()))
+        return self._hint_of[1]
+
+    def _open_synthesizer(self) -> Synthesizer | None:
+        return self.voice_named(self.settings.tts, self.settings.speed)
+
+    def voice_named(self, name: str, speed: float) -> Synthesizer | None:
+        """The voice engine of that name (NAME or NAME:MODEL), opened once for each speed; None for "none"."""
+        from speech.tts import open_synthesizer
+
+        if name == "none":
+            return None
+        with self._voices_lock:
+            if (name, speed) not in self._voices:
+                engine, _, model = name.partition(":")
+                self._voices[name, speed] = open_synthesizer(
+                    engine,
+                    voice=self.settings.voice if name == self.settings.tts else None,
+                    speed=speed,
+                    offline=self.settings.offline,
+                    url=self.settings.tts_url or None,
+                    key=self.settings.tts_key.get_secret_value() or None,
+                    model=model or None,
+                    on_notice=self._note_voice,
+                )
+            return self._voices[name, speed]
+
+    def _note_voice(self, notice: str) -> None:
+        self.voice_notice = notice
+
+    def _texts(self) -> Iterator[str]:
+        """The text of all documents, for a recogniser that learns their words."""
+        store, _ = self.library.get()
+        return (page.text for source in store.sources() for page in store.pages(source.source))
+
+    def _generation(self) -> str:
+        """A mark that changes with the documents."""
+        store, _ = self.library.get()
+        marks = sorted(f"{source.source}\n{source.content_hash}" for source in store.sources())
+        return hashlib.sha256("\n".join(marks).encode("utf-8", "replace")).hexdigest()[:16]
+
+    @property
+    def _token(self) -> str | None:
+        return self.settings.hf_token.get_secret_value() or None
+
+    # Answering
+
+    def retriever(self) -> HybridRetriever:
+        """The retriever over this data folder; waits for the index."""
+        if self._retriever is None:
+            from rag.retriever import DEFAULT_FLOOR, HybridRetriever, open_reranker
+
+            settings = self.settings
+            named = settings.reranker != "none"
+            self._retriever = HybridRetriever(
+                store=self.library.get()[0],
+                embedder=self.embedder.get(),
+                k=settings.k,
+                floor=DEFAULT_FLOOR if settings.floor is None else settings.floor,
+                reranker=open_reranker(settings.reranker, offline=settings.offline) if named else None,
+            )
+        return self._retriever
+
+    def quoting(self) -> Responder:
+        """What answers without a language model."""
+        from rag.assistant import Responder
+        from rag.extractive import ExtractiveQA
+
+        return Responder(
+            EXTRACTIVE_NAME, ExtractiveQA(retriever=self.retriever(), embedder=self.embedder.get())
+        )
+
+    def responder(self, *, wait: bool = False) -> Responder:
+        """What answers now: the language model if it is there (`wait`: or will be), else quotations."""
+        if wait:
+            self.llm.get()
+        llm = self.llm.ready()
+        if llm is None:
+            return self.quoting()
+        from rag.assistant import Responder
+        from rag.chains import RetrievalQA
+        from rag.prompts import NOT_FOUND
+
+        chain = RetrievalQA.from_chain_type(
+            llm=llm,
+            chain_type=self.settings.chain,
+            retriever=self.retriever(),
+            chain_type_kwargs=self.own_prompt(),
+            return_source_documents=True,
+            compressor=self._compressor(),
+            not_found=NOT_FOUND,
+        )
+        return Responder(self.llm_name, chain, llm)
+
+    def _compressor(self) -> Any:
+        if not self.settings.compress:
+            return None
+        from rag.compress import compressor
+
+        return compressor(self.embedder.get())
+
+    def own_prompt(self) -> dict[str, Any]:
+        """The person's prompt, for the chain; empty without one. Raises where it cannot work."""
+        from rag.prompts import PASSAGE_PROMPT, load_prompt
+
+        if self.settings.prompt is None:
+            return {}
+        if self.settings.chain != "stuff":
+            raise EngineError(
+                f"PARLEY_PROMPT is for PARLEY_CHAIN=stuff; {self.settings.chain} asks in several steps, "
+                "each with its own prompt. Unset one of the two."
+            )
+        return {"prompt": load_prompt(self.settings.prompt), "document_prompt": PASSAGE_PROMPT}
+
+    def assistant(self, *, wait: bool = False) -> Assistant:
+        """Answers with what is there when it is asked; `wait`: for the language model, if one is set."""
+        from rag.assistant import Assistant
+
+        return Assistant(
+            lambda: self.responder(wait=wait),
+            self.quoting,
+            memory=self.settings.memory,
+            notices=self._notices,
+        )
+
+    def _notices(self) -> list[str]:
+        """What a person should know about the answer that comes."""
+        notices = []
+        if self.asking:
+            size = f"{self.asking / GIGABYTE:.1f} GB"
+            notices.append(f"{self.llm_name} is a download of {size} that waits for your consent.")
+        elif self.llm.state == "loading":
+            notices.append(f"{self.llm_name} is still loading; this answer quotes the documents.")
+        elif self.llm.state == "failed":
+            notices.append(f"{self.llm.error} This answer quotes the documents.")
+        return notices
+
+    def agree_to_download(self) -> None:
+        self._agreed.set()
+
+    def describe_llm(self) -> tuple[str, str]:
+        """What will answer, and how to have something better; loads and downloads nothing."""
+        from rag.llms import EXTRACTIVE, LLMError, download_size, resolve
+
+        settings = self.settings
+        name = resolve(settings.llm, offline=settings.offline)
+        if name == EXTRACTIVE:
+            better = "Set PARLEY_LLM to a model's name, a folder, a GGUF file, smollm2, or remote."
+            return "quotations, without a language model", better
+        if name.startswith("remote"):
+            return (
+                f"{name} at {settings.llm_url or 'no address'}",
+                "" if settings.llm_url else "Set PARLEY_LLM_URL.",
+            )
+        try:
+            size = download_size(name, token=self._token, offline=settings.offline)
+        except LLMError as error:
+            return name, str(error)
+        if size:
+            return f"{name}, a download of {size / GIGABYTE:.1f} GB", "It is fetched when Parley starts."
+        return f"{name}, on this disk", ""
