@@ -1,7 +1,8 @@
 """Which language a sentence is in, so that a voice that speaks it can read it.
 
-py3langid judges (byte n-grams, a few MB, no network), among the languages that voices are common for. Short or mixed text is hard to tell: unless the judgement is
-sure, the language that is already spoken stays. It does not know which voices there are.
+py3langid judges (byte n-grams, a few MB, no network), among the languages that voices are common for. Short
+or mixed text is hard to tell: unless the judgement is sure, the language that is already spoken stays. It
+does not know which voices there are.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from typing import Any
 
 _SURE = 0.8  # probability
 _CODES = (
-    "ar bg bn ca cs da de el en es et fa fi fr he hi hr hu id it ja ko lt lv nl no pl pt ro ru sk sl sr sv ta th tr uk "
-    "ur vi zh"
+    "ar bg bn ca cs da de el en es et fa fi fr he hi hr hu id it ja ko lt lv nl no pl pt ro ru sk "
+    "sl sr sv ta th tr uk ur vi zh"
 )
 _LETTERS = 12  # a Latin text with fewer letters is not judged
 _LOCK = threading.Lock()

@@ -1,210 +1,50 @@
 """Numbers in writing → numbers in speech: money, units, times, dates, ranges, signs, abbreviations.
 
-Units, currencies and dates take their names and plurals from CLDR (Babel), so they are right in every language it has. The
-rest is English: what English engines read wrongly ("1987" as a count, "17:00" as "seventeen zero zero") is spelled
-out, and for other languages it is left to the engine, which knows its own. Plain integers stay digits.
+Units, currencies and dates take their names and plurals from CLDR (Babel), so they are right in every
+language it has. The rest is English: what English engines read wrongly ("1987" as a count, "17:00" as
+"seventeen zero zero") is spelled out, and for other languages it is left to the engine, which knows its
+own. Plain integers stay digits.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from datetime import date
 from functools import lru_cache
 
+from speech.english import say_abbreviations, say_products, say_rest, say_telephones, say_times
+from speech.units import CODES, ENGLISH_UNITS, PLAIN_NAMES, SCALE, SCALES, SUBUNITS, SYMBOLS, UNIT, UNITS
+
 _NUM = r"\d+(?:[.,\u00a0\u202f']\d{3})*(?:[.,]\d+)?"
-_MONTHS = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-]
-_MONTH_NAMES = {name[:3].lower(): name for name in _MONTHS} | {"sept": "September"}
-_DAYS = {
-    d[:3].lower(): d for d in ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
-}
-
-_SYMBOLS = {
-    "€": "EUR",
-    "$": "USD",
-    "£": "GBP",
-    "¥": "JPY",
-    "₹": "INR",
-    "₽": "RUB",
-    "₩": "KRW",
-    "₺": "TRY",
-    "₴": "UAH",
-}
-_CODES = [
-    "EUR",
-    "USD",
-    "GBP",
-    "JPY",
-    "CHF",
-    "INR",
-    "CAD",
-    "AUD",
-    "NZD",
-    "SEK",
-    "NOK",
-    "DKK",
-    "PLN",
-    "CZK",
-    "HUF",
-    "CNY",
-    "RUB",
-    "KRW",
-    "BRL",
-    "MXN",
-]
-_SUBUNITS = {
-    "EUR": "cent",
-    "USD": "cent",
-    "GBP": "pence",
-    "CAD": "cent",
-    "AUD": "cent",
-    "NZD": "cent",
-    "CHF": "centime",
-}
-_PLAIN_NAMES = {
-    "USD": ("dollar", "dollars"),
-    "GBP": ("pound", "pounds"),
-    "JPY": ("yen", "yen"),
-    "INR": ("rupee", "rupees"),
-}
-_SCALE = r"(?:thousand|million|billion|trillion|[kKMB](?![a-zA-Z])|bn|mn|mio\.?|m(?![a-zA-Z²³]))"
-_SCALES = {
-    "k": "thousand",
-    "m": "million",
-    "mn": "million",
-    "mio": "million",
-    "b": "billion",
-    "bn": "billion",
-}
-
-_UNITS = {
-    "km": "length-kilometer", "m": "length-meter", "cm": "length-centimeter", "mm": "length-millimeter",
-    "µm": "length-micrometer", "μm": "length-micrometer", "nm": "length-nanometer", "mi": "length-mile", "ft": "length-foot",
-    "yd": "length-yard", "kg": "mass-kilogram", "g": "mass-gram", "mg": "mass-milligram", "t": "mass-tonne", "lb": "mass-pound",
-    "lbs": "mass-pound", "oz": "mass-ounce", "l": "volume-liter", "L": "volume-liter", "ml": "volume-milliliter",
-    "mL": "volume-milliliter", "cl": "volume-centiliter", "m²": "area-square-meter", "m2": "area-square-meter",
-    "km²": "area-square-kilometer", "km2": "area-square-kilometer", "cm²": "area-square-centimeter", "ha": "area-hectare",
-    "m³": "volume-cubic-meter", "m3": "volume-cubic-meter", "cm³": "volume-cubic-centimeter", "°C": "temperature-celsius",
-    "°F": "temperature-fahrenheit", "℃": "temperature-celsius", "℉": "temperature-fahrenheit", "°": "angle-degree",
-    "%": "concentr-percent", "‰": "concentr-permille", "km/h": "speed-kilometer-per-hour", "kph": "speed-kilometer-per-hour",
-    "mph": "speed-mile-per-hour", "m/s": "speed-meter-per-second", "kB": "digital-kilobyte", "KB": "digital-kilobyte",
-    "MB": "digital-megabyte", "GB": "digital-gigabyte", "TB": "digital-terabyte", "PB": "digital-petabyte",
-    "Mbit": "digital-megabit", "Gbit": "digital-gigabit", "Hz": "frequency-hertz", "kHz": "frequency-kilohertz",
-    "MHz": "frequency-megahertz", "GHz": "frequency-gigahertz", "W": "power-watt", "kW": "power-kilowatt", "MW": "power-megawatt",
-    "GW": "power-gigawatt", "kWh": "energy-kilowatt-hour", "V": "electric-volt", "mA": "electric-milliampere",
-    "hPa": "pressure-hectopascal", "bar": "pressure-bar", "ms": "duration-millisecond", "s": "duration-second",
-    "sec": "duration-second", "min": "duration-minute", "h": "duration-hour", "hrs": "duration-hour", "hr": "duration-hour",
-    "kcal": "energy-foodcalorie", "kJ": "energy-kilojoule", "px": "graphics-pixel", "dpi": "graphics-dot-per-inch",
-    "rpm": "frequency-revolution-per-minute", "ppm": "concentr-part-per-1e6",
-}  # fmt: skip
-_ENGLISH_UNITS = {
-    "GiB": ("gibibyte", "gibibytes"), "MiB": ("mebibyte", "mebibytes"), "KiB": ("kibibyte", "kibibytes"),
-    "MB/s": ("megabyte per second", "megabytes per second"), "GB/s": ("gigabyte per second", "gigabytes per second"),
-    "Mbit/s": ("megabit per second", "megabits per second"), "Gbit/s": ("gigabit per second", "gigabits per second"),
-    "Mbps": ("megabit per second", "megabits per second"), "fps": ("frame per second", "frames per second"),
-    "dB": ("decibel", "decibels"), "N": ("newton", "newtons"), "Pa": ("pascal", "pascals"), "Wh": ("watt hour", "watt hours"),
-    "µs": ("microsecond", "microseconds"), "ns": ("nanosecond", "nanoseconds"), "°K": ("kelvin", "kelvin"),
-    "sqm": ("square meter", "square meters"), "mA": ("milliampere", "milliamperes"), "µg": ("microgram", "micrograms"),
-}  # fmt: skip
-_UNIT = "|".join(re.escape(u) for u in sorted({*_UNITS, *_ENGLISH_UNITS}, key=len, reverse=True))
-
-_ABBREVIATIONS: tuple[tuple[str, str], ...] = (
-    (r"\be\.\s?g\.,?", "for example"),
-    (r"\bi\.\s?e\.,?", "that is"),
-    (r"\betc\.(?=\s+[A-Z]|\s*$)", "et cetera."),
-    (r"\betc\.?", "et cetera"),
-    (r"\bet al\.(?=\s*$)", "and others."),
-    (r"\bet al\.", "and others"),
-    (r"\bvs?\.(?=\s)", "versus"),
-    (r"\bvs\b", "versus"),
-    (r"\bcf\.", "compare"),
-    (r"\bviz\.", "namely"),
-    (r"\bca\.(?=\s)", "about"),
-    (r"\bapprox\.", "approximately"),
-    (r"\bincl\.", "including"),
-    (r"\bexcl\.", "excluding"),
-    (r"\bresp\.", "respectively"),
-    (r"\ba\.k\.a\.", "also known as"),
-    (r"\bw/o\b", "without"),
-    (r"\bw/(?=\s?\w)", "with "),
-    (r"\bDr\.?(?=\s+[A-Z])(?<![A-Z][a-z] Dr\.)", "Doctor"),
-    (r"(?<=[a-z] )Dr\.", "Drive"),
-    (r"\bMr\.?(?=\s+[A-Z])", "Mister"),
-    (r"\bMrs\.?(?=\s+[A-Z])", "Missus"),
-    (r"\bMs\.(?=\s+[A-Z])", "Miss"),
-    (r"\bProf\.", "Professor"),
-    (r"\bSt\.(?=\s+[A-Z])(?!\s+(?:The|It|In|On|A|We|You|They)\b)", "Saint"),
-    (r"(?<=\w )St\.(?=\s+[A-Z]|\s*$)", "Street."),
-    (r"(?<=\w )St\.", "Street"),
-    (r"(?<=[a-z] )Ave\.(?=\s+[A-Z]|\s*$)", "Avenue."),
-    (r"(?<=[a-z] )Ave\.", "Avenue"),
-    (r"\bMt\.(?=\s+[A-Z])", "Mount"),
-    (r"\bJr\.(?=\s+[a-z])", "Junior"),
-    (r"\bSr\.(?=\s+[a-z])", "Senior"),
-    (r"\b[Nn]o\.(?=\s?\d)", "number "),
-    (r"\b[Nn]os\.(?=\s?\d)", "numbers "),
-    (r"\bpp\.(?=\s?\d)", "pages "),
-    (r"\bp\.(?=\s?\d)", "page "),
-    (r"\b[Ff]igs?\.(?=\s?\d)", "figure "),
-    (r"\b[Ee]qs?\.(?=\s?\d)", "equation "),
-    (r"\b[Ss]ect?\.(?=\s?\d)", "section "),
-    (r"\b[Cc]h(?:ap)?\.(?=\s?\d)", "chapter "),
-    (r"\b[Vv]ols?\.(?=\s?\d)", "volume "),
-    (r"\b[Tt]el\.:?", "telephone "),
-    (r"\bmin\.(?=\s+[a-z\d])", "minimum"),
-    (r"\bmax\.(?=\s+[a-z\d])", "maximum"),
-    (r"\bdept\.", "department"),
-    (r"\bInc\.(?=\s+[a-z])", "Incorporated"),
-    (r"\bLtd\.(?=\s+[a-z])", "Limited"),
-    (r"\bCorp\.(?=\s+[a-z])", "Corporation"),
-    (r"\bPh\.\s?D\.?", "P H D"),
-    (r"\bC\+\+", "C plus plus"),
-    (r"\b([CF])#", r"\1 sharp"),
-    (r"(?<!\w)\.NET\b", "dot net"),
-    (r"\b([Aa])nd/or\b", r"\1nd or"),
-)  # fmt: skip
-_SIGNS = {
-    "±": "plus or minus", "×": "times", "÷": "divided by", "≤": "at most", "≥": "at least", "≠": "is not", "≈": "about",
-    "→": "to", "⇒": "so", "←": "from", "↔": "to and from", "∞": "infinity", "√": "square root of", "π": "pi", "∑": "sum of",
-    "²": "squared", "³": "cubed", "½": "one half", "¼": "one quarter", "¾": "three quarters", "⅓": "one third",
-    "⅔": "two thirds", "©": "copyright", "°": "degrees", "%": "percent", "‰": "per mille", "µ": "micro",
-    "€": "euros", "£": "pounds", "$": "dollars", "¥": "yen", "∈": "in", "∆": "delta", "Ω": "ohms",
-}  # fmt: skip
-_FRACTIONS = {
-    "1/2": "one half",
-    "1/3": "one third",
-    "2/3": "two thirds",
-    "1/4": "one quarter",
-    "3/4": "three quarters",
-    "24/7": "24 7",
-}
+# Nothing that makes the unit part of a word; Chinese and Japanese words follow without a space.
+_NO_MORE = r"(?!(?![\u3040-\u30ff\u4e00-\u9fff])[\w²³/])"
+_HOURS = {"de": "Uhr", "fr": "heures", "nl": "uur"}
+_PRICE = re.compile(
+    rf"(?:([{''.join(SYMBOLS)}])|\b({'|'.join(CODES)})\s?|\b(?:US|A|C)(\$))\s?({_NUM})(?:\s?({SCALE}))?"
+    rf"|(?<![\w.,])({_NUM})\s?(?:({SCALE})\s?)?(?:([{''.join(SYMBOLS)}])|({'|'.join(CODES)})\b)"
+)
 
 
 def say_numerals(text: str, language: str) -> str:
     """Written numbers and abbreviations of `text` as words; `language` is an ISO 639-1 code."""
-    text = _dates(text, language)
+    text = _dates(say_products(text) if language == "en" else text, language)
     text = _money(text, language)
     if language == "en":
-        text = _times(_phones(text))
-        text = _abbreviations(text)
+        text = say_times(say_telephones(text))
+        text = say_abbreviations(text)
+    elif language in _HOURS:
+        text = _hours(text, _HOURS[language])
     text = _ranges(text, language)
     text = _units(text, language)
     if language != "en":
         return re.sub(r"(?<=\w)/(?=\w)", " ", text)
-    return _signs(_plain_numbers(_years(text)))
+    return say_rest(text)
+
+
+def _hours(text: str, word: str) -> str:
+    """17:00 → "17 Uhr", 9h30 → "9 heures 30"."""
+    pattern = rf"\b([01]?\d|2[0-4])(?::|h)([0-5]\d)(?!:|\d)(?:\s*(?:{word}|h)\b)?"
+    return re.sub(pattern, lambda m: f"{m[1]} {word}" + (f" {int(m[2])}" if int(m[2]) else ""), text)
 
 
 @lru_cache(maxsize=32)
@@ -231,9 +71,6 @@ def _value(number: str, language: str) -> float | int:
     return int(value) if value.is_integer() and "." not in plain else value
 
 
-# --- dates and times
-
-
 def _dates(text: str, language: str) -> str:
     text = re.sub(r"\b(\d{4})-(\d{2})-(\d{2})\b", lambda m: _say_date(m, m[1], m[2], m[3], language), text)
     text = re.sub(
@@ -243,7 +80,7 @@ def _dates(text: str, language: str) -> str:
 
 
 def _slashed(match: re.Match[str], language: str) -> str:
-    """3/5/2024 is March in American writing and May elsewhere; where both are possible the numbers are said."""
+    """3/5/2024 is March in America and May elsewhere; where both are possible the numbers are said."""
     first, second, year = match.groups()
     if int(first) > 12 or language != "en" or first == second:
         return _say_date(match, year, second, first, language)
@@ -263,68 +100,18 @@ def _say_date(match: re.Match[str], year: str, month: str, day: str, language: s
     return format_date(value, "long", locale=locale) if locale else match.group()
 
 
-_TIME = re.compile(
-    r"\b([01]?\d|2[0-4])(?:[:.]([0-5]\d))(?::([0-5]\d))?\s*([ap])\.?m\b\.?|\b([01]?\d|2[0-4]):([0-5]\d)(?::([0-5]\d))?\b"
-    r"(?!:)|\b(1[0-2]|0?[1-9])\s?([ap])\.?m\b(\.?)",
-    re.I,
-)
-
-
-def _times(text: str) -> str:
-    text = re.sub(rf"({_TIME.pattern})\s*[–-]\s*(?=\d)", lambda m: m.group(1) + " to ", text, flags=re.I)
-    text = re.sub(r"\b(\d{1,2})\s*[–-]\s*(?=\d{1,2}(?::\d\d)?\s?[ap]\.?m\b)", r"\1 to ", text, flags=re.I)
-    return _TIME.sub(_say_time, text)
-
-
-def _say_time(match: re.Match[str]) -> str:
-    hour, minute, _, half, hour24, minute24, second, bare, bare_half, _ = match.groups()
-    end = (
-        "." if match.group().endswith(".") and re.match(r"\s*$|\s+[A-Z]", match.string[match.end() :]) else ""
-    )
-    if bare:
-        return f"{int(bare)} {bare_half.upper()}M{end}"
-    if half:
-        return f"{_clock(int(hour), minute)} {half.upper()}M{end}"
-    if second:
-        return f"{int(hour24)} {_minute(minute24)} and {int(second)} seconds"
-    return _say_24(int(hour24), minute24)
-
-
-def _say_24(hour: int, minute: str) -> str:
-    if hour in (0, 24) and minute == "00":
-        return "midnight"
-    if hour > 12 or hour == 0:
-        return f"{_clock(hour % 12 or 12, minute)} {'PM' if 12 < hour < 24 else 'AM'}"
-    return f"{hour} {_minute(minute)}" if minute != "00" else f"{hour} o'clock"
-
-
-def _clock(hour: int, minute: str) -> str:
-    return str(hour) if minute == "00" else f"{hour} {_minute(minute)}"
-
-
-def _minute(minute: str) -> str:
-    return f"oh {int(minute)}" if minute.startswith("0") and minute != "00" else minute
-
-
-# --- money
-
-
-_PRICE = re.compile(
-    rf"(?:([{''.join(_SYMBOLS)}])|\b({'|'.join(_CODES)})\s?|\b(?:US|A|C)(\$))\s?({_NUM})(?:\s?({_SCALE}))?"
-    rf"|(?<![\w.,])({_NUM})\s?(?:({_SCALE})\s?)?(?:([{''.join(_SYMBOLS)}])|({'|'.join(_CODES)})\b)"
-)
-
-
 def _money(text: str, language: str) -> str:
     text = re.sub(r"\bUS\$", "$", text)
-    text = re.sub(rf"([{''.join(_SYMBOLS)}]\s?)({_NUM})\s*[–-]\s*(?={_NUM})", rf"\1\2{_to(language)}\1", text)
+    text = re.sub(
+        rf"([{''.join(SYMBOLS)}]\s?)({_NUM})\s*[–-]\s*(?:\1)?(?={_NUM})", rf"\1\2{_to(language)}\1", text
+    )
     return _PRICE.sub(lambda match: _say_price(match, language), text)
 
 
 def _say_price(match: re.Match[str], language: str) -> str:
     before, code, dollar, number, scale, number2, scale2, after, code2 = match.groups()
     written, scale = (number or number2), (scale or scale2 or "")
-    currency = _SYMBOLS.get(before or dollar or after or "", code or code2 or "")
+    currency = SYMBOLS.get(before or dollar or after or "", code or code2 or "")
     if language == "en":
         return _english_price(written, scale, currency)
     locale = _locale(language)
@@ -335,29 +122,23 @@ def _say_price(match: re.Match[str], language: str) -> str:
     if scale:
         name = format_currency(5, currency, locale=locale, format_type="name").lstrip("5.,0\u00a0 ")
         return f"{written} {scale} {name}"
-    return format_currency(
-        _value(written, language),
-        currency,
-        locale=locale,
-        format_type="name",
-        currency_digits=False,
-        decimal_quantization=False,
-    )
+    said = format_currency(_value(written, language), currency, locale=locale, format_type="name")
+    return _as_written(said, written) or match.group()
 
 
 def _english_price(written: str, scale: str, currency: str) -> str:
     value = _value(written, "en")
     names = _currency_names(currency)
     if scale:
-        word = _SCALES.get(scale.lower().rstrip("."), scale)
+        word = SCALES.get(scale.lower().rstrip("."), scale)
         return f"{_plain(written)} {word} {names[1]}"
     whole, _, part = _plain(written).partition(".")
     name = names[0] if int(whole) == 1 else names[1]
-    if len(part) != 2 or currency not in _SUBUNITS:
+    if len(part) != 2 or currency not in SUBUNITS:
         return f"{_plain(written)} {names[0] if value == 1 else names[1]}"
     if int(part) == 0:
         return f"{whole} {name}"
-    cents = _cents(int(part), _SUBUNITS[currency])
+    cents = _cents(int(part), SUBUNITS[currency])
     return f"{whole} {name} and {cents}" if int(whole) else cents
 
 
@@ -368,8 +149,8 @@ def _cents(count: int, unit: str) -> str:
 
 
 def _currency_names(currency: str) -> tuple[str, str]:
-    if currency in _PLAIN_NAMES:
-        return _PLAIN_NAMES[currency]
+    if currency in PLAIN_NAMES:
+        return PLAIN_NAMES[currency]
     from babel.numbers import get_currency_name
 
     return get_currency_name(currency, 1, locale="en"), get_currency_name(currency, 5, locale="en")
@@ -383,11 +164,9 @@ def _plain(number: str) -> str:
     return plain.replace(",", ".")
 
 
-# --- units and ranges
-
-
 def _units(text: str, language: str) -> str:
-    pattern = rf"(?<![\w.,])([-−]?)(?!\d+0s\b)({_NUM})(?:\s?({_UNIT})(?![\w²³/]|\.\w)|-({_UNIT})(?![\w²³/-]))"
+    pattern = rf"(?<![A-Za-z0-9_.,])([-−]?)(?!\d+0s\b)({_NUM})"
+    pattern += rf"(?:\s?({UNIT}){_NO_MORE}(?!\.\w)|-({UNIT}){_NO_MORE}(?!-))"
     return re.sub(pattern, lambda match: _say_unit(match, language), text)
 
 
@@ -408,9 +187,9 @@ def _say_unit(match: re.Match[str], language: str) -> str:
 
 
 def _english_unit(number: str, value: float, unit: str) -> str | None:
-    if unit not in _ENGLISH_UNITS:
+    if unit not in ENGLISH_UNITS:
         return None
-    return f"{_plain(number)} {_ENGLISH_UNITS[unit][value != 1]}"
+    return f"{_plain(number)} {ENGLISH_UNITS[unit][value != 1]}"
 
 
 def _cldr_unit(number: str, value: float, unit: str, locale: str | None) -> str | None:
@@ -418,17 +197,20 @@ def _cldr_unit(number: str, value: float, unit: str, locale: str | None) -> str 
     from babel.core import Locale
     from babel.units import UnknownUnitError, format_unit
 
-    if locale is None or unit not in _UNITS:
+    if locale is None or unit not in UNITS:
         return None
     try:
-        said = format_unit(value, _UNITS[unit], length="long", format="#", locale=Locale.parse(locale))
+        value = 2 if value == 1 and number != "1" else value  # "1.0 gigabytes"
+        said = format_unit(value, UNITS[unit], length="long", format="#", locale=Locale.parse(locale))
     except (UnknownUnitError, ValueError):
         return None
+    return _as_written(said, _plain(number) if locale.startswith("en") else number)
+
+
+def _as_written(said: str, number: str) -> str | None:
+    """`said` with its number, which was formatted, as `number`, which a person wrote."""
     formatted = re.search(r"\d[\d.,\u00a0\u202f]*\d|\d", said)
-    if formatted is None:
-        return None
-    written = _plain(number) if locale.startswith("en") else number
-    return said.replace(formatted.group(), written, 1)
+    return said.replace(formatted.group(), number, 1) if formatted else None
 
 
 def _to(language: str) -> str:
@@ -454,7 +236,7 @@ def _ranges(text: str, language: str) -> str:
         lambda m: _range(m, language),
         text,
     )
-    unit = rf"(?:\s?(?:{_UNIT}))?"
+    unit = rf"(?:\s?(?:{UNIT}))?"
     return re.sub(
         rf"(?<![\w.,/-])({number})({unit})[-–]({number})(?={unit}(?![\w-]))",
         lambda m: _rising(m, language),
@@ -473,140 +255,3 @@ def _rising(match: re.Match[str], language: str) -> str:
     if (a < b and abs(len(low) - len(high)) <= 1 and len(high) <= 4) or short_year:
         return f"{low}{unit}{_to(language)}{high}"
     return f"{low}{unit} {high}"
-
-
-def _phones(text: str) -> str:
-    """Telephone numbers digit by digit, group by group."""
-    pattern = r"(?<![\w.,])(?:\+\d{1,3}[ -]?)?(?:\(\d{1,5}\)[ -]?|0\d{1,4}[ /-])?\d{2,8}(?:[ -]\d{2,8}){0,4}(?![\w.,]?\d)"
-
-    def say(match: re.Match[str]) -> str:
-        found = match.group()
-        digits = re.sub(r"\D", "", found)
-        is_phone = found.startswith(("+", "(", "0")) or re.fullmatch(r"\d{3}-\d{3}-\d{4}|\d{3}-\d{4}", found)
-        if not is_phone or not 7 <= len(digits) <= 15:
-            return found
-        groups = re.findall(r"\d+", found)
-        return ("plus " if found.startswith("+") else "") + ", ".join(" ".join(group) for group in groups)
-
-    return re.sub(pattern, say, text)
-
-
-# --- English words
-
-
-def _abbreviations(text: str) -> str:
-    for pattern, said in _ABBREVIATIONS:
-        text = re.sub(pattern, said, text)
-    months = "|".join(_MONTH_NAMES)
-    text = re.sub(
-        rf"\b({months})\.?(?=\s+\d{{1,4}}\b)",
-        lambda m: _MONTH_NAMES[m[1].lower()] if m[1][0].isupper() else m[0],
-        text,
-        flags=re.I,
-    )
-    text = re.sub(
-        rf"(?<=\d )({months})\b\.?(?![a-z])", lambda m: _MONTH_NAMES[m[1].lower()], text, flags=re.I
-    )
-    text = re.sub(
-        rf"\b({'|'.join(_DAYS)})\.(?=\W)",
-        lambda m: _DAYS[m[1].lower()] if m[1][0].isupper() else m[0],
-        text,
-        flags=re.I,
-    )
-    text = re.sub(r"\b(?:[A-Z]\.){2,}", _initialism, text)
-    return re.sub(r"\b(Chapter|Part|Section|Volume|War|Act|Book|Phase|Level) ([IVX]+)\b", _roman, text)
-
-
-def _initialism(match: re.Match[str]) -> str:
-    """ "U.S." → "U S", with its stop kept where it also ends a sentence."""
-    spaced = " ".join(match.group().replace(".", ""))
-    return spaced + ("." if not match.string[match.end() :].strip() else "")
-
-
-def _roman(match: re.Match[str]) -> str:
-    values = {"I": 1, "V": 5, "X": 10}
-    numbers = [values[letter] for letter in match[2]]
-    total = sum(-n if n < following else n for n, following in zip(numbers, [*numbers[1:], 0], strict=True))
-    return f"{match[1]} {total}"
-
-
-_YEAR = re.compile(
-    r"(?<![\d.,/:€$£-])(1[1-9]\d\d|20\d\d)(s?)(?![\d:/%€$]|[.,]\d)"
-    r"(?!\s+(?:percent|people|million|billion|thousand)\b)(?!\s+(?!is|was|has|as|its|this|does)[a-z]+s\b)"
-)
-_BEFORE_YEAR = re.compile(
-    r"(?:\b(?:in|since|from|until|till|by|of|year|years|and|to|before|after|around|about|early|late|mid|during|between|circa|"
-    r"c|summer|spring|autumn|fall|winter|copyright)|"
-    rf"\b(?:{'|'.join(_MONTHS)})(?: \d{{1,2}}(?:st|nd|rd|th)?,?)?|\(|\d (?:{'|'.join(_MONTHS)}))\s*$",
-    re.I,
-)  # fmt: skip
-
-
-def _years(text: str) -> str:
-    """Years as people say them (nineteen eighty-seven), where what stands before shows that it is a year."""
-    text = _YEAR.sub(_say_year, text)
-    months = "|".join(_MONTHS)
-    return re.sub(
-        rf"\b({months}) (\d{{1,2}})(?!\d|st|nd|rd|th|:|\s(?:to|o'clock|AM|PM)\b)",
-        lambda m: f"{m[1]} {_ordinal(int(m[2]))}",
-        text,
-    )
-
-
-def _say_year(match: re.Match[str]) -> str:
-    plural = match[2]
-    if not (plural and match[1].endswith("0")) and not _BEFORE_YEAR.search(match.string[: match.start()]):
-        return match.group()
-    from num2words import num2words
-
-    said: str = num2words(int(match[1]), to="year")
-    if plural:
-        return (said[:-1] + "ies") if said.endswith("y") else said + "s"
-    return said
-
-
-def _ordinal(day: int) -> str:
-    ending = "th" if 10 <= day % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(day % 10, "th")
-    return f"{day}{ending}"
-
-
-def _plain_numbers(text: str) -> str:
-    """Thousands separators, versions, signs before numbers, fractions, "10k"."""
-    text = re.sub(r"(?<![\d.])\d{1,3}(?:,\d{3})+(?![\d])", lambda m: m.group().replace(",", ""), text)
-    text = re.sub(r"\b(\d{1,3}(?:\.\d{1,3}){3})\b", lambda m: m.group().replace(".", " dot "), text)
-    text = re.sub(r"\bv?(\d+(?:\.\d+){2,})\b", lambda m: m[1].replace(".", " point "), text)
-    text = re.sub(r"\bv(?=\d)", "version ", text)
-    for written, said in _FRACTIONS.items():
-        text = re.sub(rf"(?<![\d/]){written}(?![\d/])", said, text)
-    text = re.sub(r"(?<=\d)([kK])\b(?!\w)", " thousand", text)
-    text = re.sub(r"(?<=\d)([bB]n)\b", " billion", text)
-    text = re.sub(r"(?<![\w)])[-−](?=\d)", "minus ", text)
-    return re.sub(r"−", " minus ", text)
-
-
-def _signs(text: str) -> str:
-    rules: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
-        (r"(?<=\d)\s*\^\s*(?=[\d-])", " to the power of "),
-        (r"(?<=\d)\s*\*\s*(?=\d)", " times "),
-        (r"(?<=\d)\s?x\s?(?=\d)", " by "),
-        (r"(?<=\d):(?=\d)", " to "),
-        (r"\s*(?:<=|=<)\s*", " at most "),
-        (r"\s*>=\s*", " at least "),
-        (r"\s*!=\s*", " is not "),
-        (r"\s*(?:->|=>)\s*", " to "),
-        (r"\s*==?\s*", " equals "),
-        (r"\s*<\s*(?=[\w-])", " less than "),
-        (r"\s*>\s*(?=[\w-])", " more than "),
-        (r"(?<!\w)~\s?(?=\d)", "about "),
-        (r"(?<!\w)#\s?(?=\d)", "number "),
-        (r"§§?\s?", "section "),
-        (r"\s*&+\s*", " and "),
-        (r"(?<=\w)\+(?!\w)", " plus"),
-        (r"\s*\+\s*", " plus "),
-        (r"(?<=[\w.])@(?=\w)", " at "),
-        (r"(?<=\d)/(?=\d)", " over "),
-        (r"/", " "),
-    )
-    for pattern, said in rules:
-        text = re.sub(pattern, said, text)
-    return "".join(f" {_SIGNS[char]} " if char in _SIGNS else char for char in text)

@@ -1,8 +1,9 @@
 """The last hand on synthesised speech: one rate, even levels, even pauses, no clicks, small chunks.
 
-Engines differ in rate, loudness and in how much silence they leave around a sentence. What leaves here is at `RATE`, about
-equally loud, begins almost at once and ends in the same short pause, so that sentences follow each other evenly even when
-the engine changes between two of them. It works on the stream as it comes. It does not know any engine.
+Engines differ in rate, loudness and in how much silence they leave around a sentence. What leaves here is
+at `RATE`, about equally loud, begins almost at once and ends in the same short pause, so that sentences
+follow each other evenly even when the engine changes between two of them. It works on the stream as it
+comes. It does not know any engine.
 """
 
 from __future__ import annotations

@@ -1,13 +1,15 @@
 """Token stream → sentences, each given out as soon as it is sure to be complete.
 
-A full stop alone is not sure: "3" may follow it, or "g." as in "e.g.". What follows decides, and the least of it that
-can decide is waited for: after ``. ! ?`` (and closing quotes or brackets) white space and the first character of
-the next word, which in a token stream come together in the very next token (33 ms later at 30 tokens a second).
-A few endings that are ambiguous ("U.S.", an initial) need the next word whole. A citation, " [2]", belongs to the
-sentence before it, so an opening bracket is waited out. At the end of the stream `SentenceSplitter.finish` gives the rest.
+A full stop alone is not sure: "3" may follow it, or "g." as in "e.g.". What follows decides, and the least
+of it that can decide is waited for: after ``. ! ?`` (and closing quotes or brackets) white space and the
+first character of the next word, which in a token stream come together in the very next token (33 ms later
+at 30 tokens a second). A few endings that are ambiguous ("U.S.", an initial) need the next word whole. A
+citation, " [2]", belongs to the sentence before it, so an opening bracket is waited out. At the end of the
+stream `SentenceSplitter.finish` gives the rest.
 
-Every decision depends on the text alone and is only taken when no continuation could change it, so the sentences are the
-same whatever the pieces in which the text arrives. It does not know who speaks, and changes no character of the text.
+Every decision depends on the text alone and is only taken when no continuation could change it, so the
+sentences are the same whatever the pieces in which the text arrives. It does not know who speaks, and
+changes no character of the text.
 """
 
 from __future__ import annotations
@@ -21,329 +23,45 @@ __all__ = ["MAX_CHARS", "SentenceSplitter", "speakable", "split"]
 MAX_CHARS = 240  # a sentence longer than this is cut, about 15 s of speech
 _MIN_CUT = 60  # a cut at a clause leaves at least so much before it
 
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 # Never the last word of a sentence when a dot follows.
-_TITLES = frozenset(
-    [
-        "mr",
-        "mrs",
-        "ms",
-        "dr",
-        "prof",
-        "rev",
-        "hon",
-        "sen",
-        "rep",
-        "gov",
-        "gen",
-        "col",
-        "capt",
-        "lt",
-        "sgt",
-        "cmdr",
-        "messrs",
-        "mme",
-        "mlle",
-        "mgr",
-        "mt",
-        "hr",
-        "fr",
-        "dipl",
-        "adm",
-        "dott",
-        "sra",
-        "srta",
-        "dra",
-        "e.g",
-        "i.e",
-        "cf",
-        "viz",
-        "vs",
-        "ca",
-        "approx",
-        "resp",
-        "incl",
-        "excl",
-        "bzw",
-        "z.b",
-        "d.h",
-        "u.a",
-        "v.a",
-        "s.o",
-        "ggf",
-        "evtl",
-        "inkl",
-        "zzgl",
-        "vgl",
-        "p.ex",
-        "p.ej",
-        "tel",
-    ]
+_TITLES = _words(
+    "mr mrs ms dr prof rev hon sen rep gov gen col capt lt sgt cmdr messrs mme mlle mgr mt hr fr dipl adm "
+    "dott sra srta dra e.g i.e cf viz vs ca approx resp incl excl bzw z.b d.h u.a v.a s.o ggf evtl inkl "
+    "zzgl vgl p.ex p.ej tel"
 )
 # Not the last word when a number (or a Roman numeral) follows: "No. 4", "p. 12".
-_NUMBERED = frozenset(
-    [
-        "no",
-        "nos",
-        "nr",
-        "p",
-        "pp",
-        "s",
-        "fig",
-        "figs",
-        "eq",
-        "eqs",
-        "sec",
-        "sect",
-        "ch",
-        "chap",
-        "vol",
-        "vols",
-        "para",
-        "tab",
-        "abb",
-        "bd",
-        "kap",
-        "n°",
-        "num",
-        "núm",
-        "pos",
-        "ziff",
-        "abs",
-        "jan",
-        "feb",
-        "mar",
-        "apr",
-        "jun",
-        "jul",
-        "aug",
-        "sep",
-        "sept",
-        "oct",
-        "nov",
-        "dec",
-    ]
+_NUMBERED = _words(
+    "no nos nr p pp s fig figs eq eqs sec sect ch chap vol vols para tab abb bd kap n° num núm pos ziff abs "
+    "jan feb mar apr jun jul aug sep sept oct nov dec"
 )
 # The last word only if the next word is one that often begins a sentence: "U.S. Army", but "in the U.S. The".
-_MONTHS = frozenset(["jan", "feb", "mar", "apr", "jun", "jul", "aug", "sep", "sept", "oct", "nov", "dec"])
-_COMPANY = frozenset(
-    [
-        "inc",
-        "ltd",
-        "co",
-        "corp",
-        "llc",
-        "jr",
-        "sr",
-        "st",
-        "ave",
-        "rd",
-        "al",
-        "bros",
-        "univ",
-        "dept",
-        "assn",
-        "ph.d",
-        "m.d",
-        "b.a",
-        "m.a",
-        "d.c",
-        "u.s",
-        "u.k",
-        "e.u",
-        "u.n",
-    ]
+_MONTHS = _words("jan feb mar apr jun jul aug sep sept oct nov dec")
+_COMPANY = _words(
+    "inc ltd co corp llc jr sr st ave rd al bros univ dept assn ph.d m.d b.a m.a d.c u.s u.k e.u u.n"
 )
-_STARTERS = frozenset(
-    [
-        "The",
-        "This",
-        "That",
-        "These",
-        "Those",
-        "It",
-        "Its",
-        "He",
-        "She",
-        "We",
-        "They",
-        "You",
-        "I",
-        "In",
-        "On",
-        "At",
-        "By",
-        "For",
-        "From",
-        "With",
-        "As",
-        "If",
-        "When",
-        "While",
-        "After",
-        "Before",
-        "But",
-        "And",
-        "Or",
-        "So",
-        "Then",
-        "There",
-        "Their",
-        "His",
-        "Her",
-        "Our",
-        "My",
-        "Your",
-        "However",
-        "Although",
-        "Because",
-        "Since",
-        "Thus",
-        "Therefore",
-        "Here",
-        "No",
-        "Yes",
-        "Not",
-        "What",
-        "Who",
-        "How",
-        "Why",
-        "Where",
-        "Which",
-        "To",
-        "Some",
-        "Most",
-        "Many",
-        "Each",
-        "All",
-        "Both",
-        "One",
-        "Two",
-        "Also",
-        "An",
-        "A",
-        "Der",
-        "Die",
-        "Das",
-        "Es",
-        "Er",
-        "Sie",
-        "Ein",
-        "Eine",
-        "Im",
-        "Am",
-        "Le",
-        "La",
-        "Les",
-        "Un",
-        "Une",
-        "Il",
-        "Elle",
-        "El",
-        "Los",
-        "Las",
-    ]
+_STARTERS = _words(
+    "The This That These Those It Its He She We They You I In On At By For From With As If When While After "
+    "Before But And Or So Then There Their His Her Our My Your However Although Because Since Thus "
+    "Therefore Here No Yes Not What Who How Why Where Which To Some Most Many Each All Both One Two Also An "
+    "A Der Die Das Es Er Sie Ein Eine Im Am Le La Les Un Une Il Elle El Los Las"
 )
-_AFTER_CLOCK = frozenset(
-    [
-        "Monday",
-        "Tuesday",
-        "Wednesday",
-        "Thursday",
-        "Friday",
-        "Saturday",
-        "Sunday",
-        "GMT",
-        "UTC",
-        "CET",
-        "CEST",
-        "EST",
-        "EDT",
-        "PST",
-        "PDT",
-        "CST",
-        "BST",
-        "ET",
-        "PT",
-        "CT",
-    ]
+_AFTER_CLOCK = _words(
+    "Monday Tuesday Wednesday Thursday Friday Saturday Sunday GMT UTC CET CEST EST EDT PST PDT CST BST ET "
+    "PT CT"
 )
 # "am 3. Oktober", "im 19. Jahrhundert": a German ordinal, not an end.
-_AFTER_ORDINAL = frozenset(
-    [
-        "Januar",
-        "Jänner",
-        "Februar",
-        "März",
-        "April",
-        "Mai",
-        "Juni",
-        "Juli",
-        "August",
-        "September",
-        "Oktober",
-        "November",
-        "Dezember",
-        "Jahrhundert",
-        "Jahrhunderts",
-        "Klasse",
-        "Stock",
-        "Etage",
-        "Obergeschoss",
-        "Kapitel",
-        "Auflage",
-        "Mal",
-        "Platz",
-        "Tag",
-        "Woche",
-        "Monat",
-        "Jahr",
-        "Lebensjahr",
-    ]
+_AFTER_ORDINAL = _words(
+    "Januar Jänner Februar März April Mai Juni Juli August September Oktober November Dezember Jahrhundert "
+    "Jahrhunderts Klasse Stock Etage Obergeschoss Kapitel Auflage Mal Platz Tag Woche Monat Jahr Lebensjahr"
 )
-_FUNCTION_WORDS = frozenset(
-    [
-        "the",
-        "a",
-        "an",
-        "of",
-        "and",
-        "or",
-        "to",
-        "in",
-        "on",
-        "at",
-        "by",
-        "for",
-        "from",
-        "with",
-        "as",
-        "is",
-        "are",
-        "was",
-        "were",
-        "be",
-        "that",
-        "which",
-        "its",
-        "their",
-        "this",
-        "these",
-        "de",
-        "la",
-        "le",
-        "der",
-        "die",
-        "das",
-        "und",
-        "oder",
-        "von",
-        "mit",
-        "des",
-        "el",
-        "los",
-        "y",
-        "et",
-    ]
+_FUNCTION_WORDS = _words(
+    "the a an of and or to in on at by for from with as is are was were be that which its their this these "
+    "de la le der die das und oder von mit des el los y et"
 )
 
 _CLOSERS = "\"'”’»›)]}」』）】》〉*_`~"
@@ -375,7 +93,8 @@ class SentenceSplitter:
     Joined, the sentences are the text again, white space aside. A fenced code block is one sentence.
 
     Args:
-        max_chars: a sentence is cut at a clause, else a word, before it grows longer than this many characters.
+        max_chars: a sentence is cut at a clause, else a word, before it grows longer than this many
+        characters.
     """
 
     def __init__(self, max_chars: int = MAX_CHARS) -> None:
@@ -567,7 +286,7 @@ def _next_word(text: str, at: int, final: bool) -> str:
 
 
 def _judge_newline(text: str, start: int, at: int, final: bool) -> int | None:
-    """Whether the line that ends at `at` is a sentence by itself: a heading, an item, a row, before a blank line."""
+    """Whether the line that ends at `at` is a sentence by itself: a heading, an item, a row."""
     following = at + 1
     while following < len(text) and text[following] in " \t":
         following += 1

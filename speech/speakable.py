@@ -1,8 +1,9 @@
 """Written text → what can be said aloud: Markdown, citations, code, links and symbols become words or go.
 
-The order is: markup away (this file), then numbers, units, dates and abbreviations into words (`speech.numerals`), then
-whatever is still no letter, digit or pause is dropped, so that no engine ever reads "asterisk". Plain integers stay digits:
-every engine reads them in its own language. It does not know any engine.
+The order is: markup away (this file), then numbers, units, dates and abbreviations into words
+(`speech.numerals`), then whatever is still no letter, digit or pause is dropped, so that no engine ever
+reads "asterisk". Plain integers stay digits: every engine reads them in its own language. It does not know
+any engine.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ _EMAIL = re.compile(r"<?(?:mailto:)?\b([\w.+-]+)@((?:[\w-]+\.)+[A-Za-z]{2,})\b>?
 _DOMAIN = re.compile(
     r"\b((?:[a-z0-9-]+\.)+(?:com|org|net|edu|gov|io|de|fr|uk|eu|info|dev|ai|ch|at|nl|it|es))\b", re.I
 )
+_FORMULA = re.compile(r"\$\$?([^$\n]*[\\^_=][^$\n]*?)\$\$?")
 _STRONG = re.compile(r"(\*{1,3}|~~)(?=\S)(.+?)(?<=\S)\1", re.S)
 _UNDERSCORED = re.compile(r"(?<!\w)(_{1,3})(?=\S)(.+?)(?<=\S)\1(?!\w)", re.S)
 _CODE = re.compile(r"(`+)(.+?)\1", re.S)
@@ -54,12 +56,12 @@ _FOREIGN_KEEP = set("%°+=&")  # every engine has words for these in its own lan
 
 
 def speakable(text: str, language: str = "en") -> str:
-    """`text` as a person would say it, in one line; "" if nothing in it can be said (a rule, a lone citation).
+    """`text` as a person would say it, in one line; "" if nothing in it can be said (a lone citation).
 
     Args:
         text: a sentence or more, with Markdown.
-        language: the text's language, ISO 639-1 ("en", "de", "pt-BR"). English is spelled out fully; other languages have
-            their units, currencies and dates from CLDR and leave the rest to the engine.
+        language: the text's language, ISO 639-1 ("en", "de", "pt-BR"). English is spelled out fully; other
+            languages have their units, currencies and dates from CLDR and leave the rest to the engine.
     """
     base = re.split(r"[-_]", language.lower())[0]
     phrases = _PHRASES.get(base, _BARE)
@@ -71,9 +73,10 @@ def speakable(text: str, language: str = "en") -> str:
 
 
 def _plain_characters(text: str) -> str:
-    """Entities resolved, odd spaces plain, invisible characters gone, compatibility forms kept apart."""
+    """Entities resolved, odd spaces plain, wide signs narrow, invisible characters gone."""
     text = html.unescape(text.replace("\r\n", "\n"))
     text = re.sub(r"[\u00a0\u2000-\u200a\u202f\u205f\t]", " ", text)
+    text = text.translate(str.maketrans("￥％＄＋＆", "¥%$+&"))
     return re.sub(r"[\u00ad\u200b-\u200f\u2060\ufeff\ufe0f]", "", text)
 
 
@@ -123,7 +126,7 @@ def _without_addresses(text: str, phrases: tuple[str, str, str, str]) -> str:
         name, host = (part.replace(".", dot) for part in match.groups())
         return f"{name}{at}{host}"
 
-    text = _URL.sub(url, text)
+    text = _FORMULA.sub(r"\1", _URL.sub(url, text))
     text = _EMAIL.sub(email, text)
     return _DOMAIN.sub(lambda match: match.group().replace(".", dot), text)
 
@@ -146,7 +149,8 @@ def _only_sayable(text: str, language: str) -> str:
     keep = _KEEP if language == "en" else _KEEP | _FOREIGN_KEEP
     text = re.sub(r"[\u2018\u201b]", "'", text)
     text = re.sub(r"\s*(?:[—―]|\s[–-]\s|--+)\s*", ", ", text)
-    text = re.sub(r"\s*[|]\s*", ", ", text)
+    text = re.sub(r"\s*[|]\s*|\s+[(\[]\s*|\s*[)\]](?=\s)", ", ", text)
+    text = re.sub(r"\s*[)\]](?=[.,;:!?])", "", text)
     text = re.sub(r"(?<![\w])-(?=[^\W\d])|(?<=\w)-(?!\w)|(?<!\w)-(?!\w)", " ", text)
     sayable = _sayable_foreign if language != "en" else _sayable
     return "".join(char if char in keep or sayable(char) else " " for char in text)

@@ -1,8 +1,9 @@
 """Text to speech: the seam, its engines by name, and the hand-over when one fails.
 
-An engine turns text that can be said (see `speech.speakable`) into chunks of sound. Those that need the network or a model
-are backed by espeak-ng: a failed call is spoken by it at once, and for the next 60 s it speaks alone, so that no answer goes
-unspoken and nobody waits twice for the same dead server. It does not know whose answer it speaks, nor who listens.
+An engine turns text that can be said (see `speech.speakable`) into chunks of sound. Those that need the
+network or a model are backed by espeak-ng: a failed call is spoken by it at once, and for the next 60 s it
+speaks alone, so that no answer goes unspoken and nobody waits twice for the same dead server. It does not
+know whose answer it speaks, nor who listens.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """espeak-ng: small, offline, over a hundred languages, in process.
 
-The shared library and its voices come from the package espeakng-loader; nothing is installed on the system. The library
-holds its state in globals, so every call runs under one lock, and a long text is spoken in parts that each give the lock
-back. It does not know the network, and never reads a language with another language's voice.
+The shared library and its voices come from the package espeakng-loader; nothing is installed on the system.
+The library holds its state in globals, so every call runs under one lock, and a long text is spoken in
+parts that each give the lock back. It does not know the network, and never reads a language with another
+language's voice.
 """
 
 from __future__ import annotations
@@ -183,7 +184,7 @@ class EspeakSynthesizer:
             pass
 
     def synthesize(self, text: str, language: str = "en") -> Iterator[AudioChunk]:
-        """`text` in chunks, the first after one sentence. Raises `SynthesisError` if no voice speaks the language."""
+        """`text` in chunks, the first after one sentence. `SynthesisError` if no voice speaks it."""
         voice = self._voice_for(language)
         self._warn_of_ideographs(text, voice)
         for sentence in split(text):
@@ -200,22 +201,18 @@ class EspeakSynthesizer:
             spoken = known[self._voice.lower().partition("+")[0]]
             if _same_language(spoken, language):
                 return self._voice
-            self._say(
-                f"The voice {self._voice} does not speak {language}; another espeak-ng voice reads this answer."
-            )
+            self._say(f"The voice {self._voice} does not speak {language}; another one reads this answer.")
         for code in (_SPOKEN_AS.get(language.lower(), language.lower()), base_language(language)):
             code = _SPOKEN_AS.get(code, code)
             if code in known:
                 return code
         raise UnspokenError(
-            f"espeak-ng has no voice for the language {language!r}. Choose another voice engine (PARLEY_TTS) for it."
+            f"espeak-ng has no voice for the language {language!r}. Choose another engine by PARLEY_TTS."
         )
 
     def _warn_of_ideographs(self, text: str, voice: str) -> None:
         if voice == "ja" and _IDEOGRAPH.search(text):
-            self._say(
-                "espeak-ng reads Japanese kana only and spells kanji poorly; choose gTTS or Kokoro for Japanese."
-            )
+            self._say("espeak-ng reads Japanese kana only, and no kanji; choose gTTS or Kokoro for Japanese.")
 
     def _say(self, message: str) -> None:
         if message not in self._noticed:

@@ -1,8 +1,8 @@
 """gTTS: the voice of Google Translate, over the network.
 
-The text goes to Google. gTTS (the package) prepares the requests; they are sent here, because its own sender neither checks the
-server's certificate nor bounds the time of a call: a server that drips would hold the voice for ever. It does not know
-what speaks when it fails.
+The text goes to Google. gTTS (the package) prepares the requests; they are sent here, because its own
+sender neither checks the server's certificate nor bounds the time of a call: a server that drips would hold
+the voice for ever. It does not know what speaks when it fails.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import base64
 import binascii
 import logging
 import re
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -71,7 +72,7 @@ class GttsSynthesizer:
         """`text` in chunks, the first after its first hundred characters."""
         bodies = self._bodies(text, self._code(language))
         for at, body in enumerate(bodies):
-            sound = self._sound(self._fetch(body))
+            sound = self._sound(self._within_budget(body))
             yield from polish([(sound, RATE)], text, pause=PAUSE if at == len(bodies) - 1 else _INSIDE)
 
     def _code(self, language: str) -> str:
@@ -94,8 +95,26 @@ class GttsSynthesizer:
             raise UnspokenError("gTTS finds nothing to say in the text.") from error
         return bodies
 
+    def _within_budget(self, body: str) -> bytes:
+        """The MP3 of one part. In a thread that can be left behind: looking up the host's address has no timeout."""
+        done: list[bytes | BaseException] = []
+
+        def fetch() -> None:
+            try:
+                done.append(self._fetch(body))
+            except BaseException as error:  # handed to the thread that waits, which raises it
+                done.append(error)
+
+        thread = threading.Thread(target=fetch, name="gtts", daemon=True)
+        thread.start()
+        thread.join(self._budget)
+        if not done:
+            raise SynthesisError(f"gTTS did not answer within {self._budget:g} s.")
+        if isinstance(done[0], BaseException):
+            raise done[0]
+        return done[0]
+
     def _fetch(self, body: str) -> bytes:
-        """The MP3 of one part, within the budget."""
         deadline = time.monotonic() + self._budget
         try:
             with (
@@ -133,7 +152,7 @@ class GttsSynthesizer:
 
 
 def _mp3(answer: bytes) -> bytes:
-    """The sound in the service's answer, which holds it in base64 in a quoted JSON list on the line of its call's name."""
+    """The sound in the service's answer: base64, quoted, on the line that names the call."""
     for line in answer.splitlines():
         if b"jQ1olc" in line and (found := _AUDIO.search(line)):
             try:

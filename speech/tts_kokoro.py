@@ -1,7 +1,7 @@
 """Kokoro: an open voice of 82 million parameters, in process, for nine languages.
 
-Its files come from the model hub, once (some 330 MB); offline only what is cached is used. Written against kokoro 0.9.4. It does not
-know what speaks when it fails.
+Its files come from the model hub, once (some 330 MB); offline only what is cached is used. Written against
+kokoro 0.9.4. It does not know what speaks when it fails.
 """
 
 from __future__ import annotations

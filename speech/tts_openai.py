@@ -20,7 +20,7 @@ _LARGEST = 100_000_000  # bytes
 
 
 class OpenAISynthesizer:
-    """Speaks with a server of the OpenAI kind (Kokoro-FastAPI, Speaches, vLLM, OpenAI). Safe to use from many threads.
+    """Speaks with a server of the OpenAI kind (Kokoro-FastAPI, Speaches). Safe to use from many threads.
 
     Args:
         url: the server's base address, with its /v1.
@@ -111,4 +111,5 @@ def _refused(status: int) -> str:
         404: "Check PARLEY_TTS_URL; it usually ends in /v1.",
         429: "Wait a little, it has too much to do.",
     }
-    return f"The speech server answered with status {status}. {remedy.get(status, 'Check its model and voice names.')}"
+    then = remedy.get(status, "Check its model and voice names.")
+    return f"The speech server answered with status {status}. {then}"

@@ -1,7 +1,7 @@
 """One spoken answer: pieces of text in, chunks of sound out, in order, while the text is still being written.
 
-A `Speaker` cuts the pieces into sentences, makes each sayable and has it synthesised in a thread of its own, ahead of
-whoever plays it. It knows neither where the text comes from nor where the sound goes.
+A `Speaker` cuts the pieces into sentences, makes each sayable and has it synthesised in a thread of its
+own, ahead of whoever plays it. It knows neither where the text comes from nor where the sound goes.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ AHEAD_SECONDS = 30.0  # of sound that is made before it is fetched
 class Speaker:
     """Says one answer. `feed` its text, then `finish`; take the sound by iterating, or by `on_chunk`.
 
-    All methods may be called from any thread. Nothing that goes wrong in the voice raises here: it becomes a notice,
-    and the next sentence is tried. The threads end when the sound has been taken, or after `stop`.
+    All methods may be called from any thread. Nothing that goes wrong in the voice raises here: it becomes a
+    notice, and the next sentence is tried. The threads end when the sound has been taken, or after `stop`.
 
     Args:
         synthesizer: the voice.
