@@ -164,3 +164,14 @@ class Pool:
                 self._idle.get_nowait().close()
             except queue.Empty:
                 return
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection for the block, for what is needed too rarely to keep one open."""
+    pool = Pool(path)
+    try:
+        with pool.connection() as db:
+            yield db
+    finally:
+        pool.close()

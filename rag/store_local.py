@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -299,15 +299,11 @@ def stored_embedder(folder: Path) -> str | None:
     path = folder / database.FILE
     if not path.is_file():
         return None
-    pool = Pool(path)
-    try:
-        with pool.connection() as db:
-            if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'state'").fetchone():
-                return None
-            row = db.execute("SELECT embedder FROM state").fetchone()
-            return row[0] if row else None
-    finally:
-        pool.close()
+    with database.opened(path) as db:
+        if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'state'").fetchone():
+            return None
+        row = db.execute("SELECT embedder FROM state").fetchone()
+        return row[0] if row else None
 
 
 def _remove(db: sqlite3.Connection, source: str, generation: int) -> None:
@@ -341,16 +337,16 @@ def _insert_chunks(
     """Their ids are consecutive, and no id is ever used again."""
     row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'chunks'").fetchone()
     ids = range(row[0] + 1 if row else 1, (row[0] if row else 0) + len(chunks) + 1)
-    rows: list[tuple[Any, ...]] = [
-        (number, document, c.start, c.end, c.page)
-        + tuple(map(_clean, (c.title, c.section, c.header, c.text)))
-        + (_digest(c.indexed_text),)
-        for number, c in zip(ids, chunks, strict=True)
-    ]
+    rows = (_chunk_row(number, document, chunk) for number, chunk in zip(ids, chunks, strict=True))
     db.executemany(f"INSERT INTO chunks VALUES ({_marks(range(10))})", rows)
     db.executemany(
         "INSERT INTO vectors VALUES (?, ?)", zip(ids, map(np.ndarray.tobytes, vectors), strict=True)
     )
+
+
+def _chunk_row(number: int, document: int, chunk: Chunk) -> tuple[object, ...]:
+    texts = map(_clean, (chunk.title, chunk.section, chunk.header, chunk.text))
+    return number, document, chunk.start, chunk.end, chunk.page, *texts, _digest(chunk.indexed_text)
 
 
 def _removed_ranges(db: sqlite3.Connection, since: int) -> list[tuple[int, int]]:

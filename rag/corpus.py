@@ -1,0 +1,240 @@
+"""Keeps the store equal to folders, uploads and URLs, at the price of what changed.
+
+A document's name (`source`) is its path relative to its corpus folder. Where another document has that name
+already, the folder's own name is put before it (`handbook/intro.txt`), and more of the path if need be; a
+document keeps its name as long as it is in the index.
+
+It does not know how a document is read, how it is embedded, or how the store keeps it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from langchain_core.documents import Document
+
+from rag import cancel
+from rag.corpus_records import Records
+from rag.corpus_sync import UPLOAD, URL, CorpusError, Progress, Report, SourceStatus, Statuses, Sync
+from rag.documents import DocumentError, load_file, load_url
+from rag.folders import File, choose_name, free_path, hash_file, safe_name
+from rag.indexer import Indexer, Splitter, TextEmbedder, hash_text
+from rag.store import ChunkStore, Source
+
+__all__ = ["Corpus", "CorpusError", "Progress", "Report", "SourceStatus"]
+
+log = logging.getLogger(__name__)
+
+UPLOADS = "uploads"  # the folder in the data folder that uploads are copied to
+LOCK_FILE = "sync.lock"
+
+
+class Corpus:
+    """The documents of one data folder; every method may be called from any thread.
+
+    `data` is the data folder, whose `parley.db` also remembers the folders and URLs. `offline` forbids to
+    fetch URLs, `allow_private` lets them lead to private addresses. The rest is as in
+    `rag.chunks.split_documents`.
+    """
+
+    def __init__(
+        self,
+        store: ChunkStore,
+        embedder: TextEmbedder,
+        data: Path,
+        *,
+        size: int = 1000,
+        overlap: int = 150,
+        splitter: Splitter = "recursive",
+        offline: bool = False,
+        allow_private: bool = False,
+    ) -> None:
+        self._store = store
+        self._data = data.resolve()
+        self._uploads = self._data / UPLOADS
+        self._indexer = Indexer(store, embedder, size=size, overlap=overlap, splitter=splitter)
+        self._records = Records(data)
+        self._statuses = Statuses()
+        self._naming = threading.Lock()
+        self._offline = offline
+        self._allow_private = allow_private
+
+    def sync(
+        self,
+        folders: Sequence[Path] | None = None,
+        urls: Sequence[str] = (),
+        *,
+        progress: Progress | None = None,
+    ) -> Report:
+        """Bring these folders and URLs up to date and leave the rest as it is; remember them.
+
+        With neither, everything remembered is brought up to date: all folders, the uploads, and the URLs that
+        are not in the index yet (one that is, is fetched again when it is named). A document that fails is in
+        the report with its reason. A given folder that is missing is a `CorpusError`; a remembered one is a
+        notice, and its documents stay. Raises `rag.cancel.Cancelled` between two documents; what is done by
+        then stays. Only one sync at a time runs on a data folder, another waits.
+        """
+        began = time.monotonic()
+        everything = folders is None and not urls
+        given = [self._given_folder(folder) for folder in folders or ()]
+        with self._alone():
+            sync = Sync(self._store, self._indexer, self._records, self._statuses, self._data)
+            for folder in given:
+                sync.scan(folder, str(folder), required=True)
+            if everything:
+                self._scan_remembered(sync)
+            known = {source.source for source in self._store.sources()}
+            wanted = [url for url in self._records.urls() if url not in known] if everything else urls
+            sync.run(list(dict.fromkeys(wanted)), self._fetch, progress)
+        sync.report.chunks = self._store.count()
+        sync.report.seconds = round(time.monotonic() - began, 3)
+        return sync.report
+
+    def _scan_remembered(self, sync: Sync) -> None:
+        for folder in self._records.folders():
+            sync.scan(Path(folder), folder, required=False)
+        if self._uploads.is_dir():
+            sync.scan(self._uploads, UPLOAD, required=True)
+
+    def _fetch(self, url: str) -> list[Document]:
+        if self._offline:
+            raise DocumentError("PARLEY_OFFLINE forbids to fetch it. Unset that to add web pages.")
+        return load_url(url, allow_private=self._allow_private)
+
+    def _given_folder(self, folder: Path) -> Path:
+        path = folder.expanduser().resolve()
+        if not path.is_dir():
+            kind = "is a file, not a folder: name the folder it is in" if path.exists() else "does not exist"
+            raise CorpusError(f"The corpus folder {folder} {kind}. Check the path given with --corpus.")
+        return path
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Hold the data folder's sync lock, which a cancel need not wait for."""
+        from filelock import FileLock, Timeout
+
+        lock = FileLock(self._data / LOCK_FILE)
+        while True:
+            try:
+                lock.acquire(timeout=0.2)
+                break
+            except Timeout:
+                cancel.current().raise_if_cancelled()
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def add_file(self, path: Path, name: str) -> str:
+        """Copy an upload into the data folder and index it at once; returns its `source`.
+
+        `name` is what the person's file was called; it is made safe and unique. The same file a second time
+        is not indexed again. Raises `DocumentError`, and keeps no copy, if the file cannot be read.
+        """
+        content_hash = hash_file(path)
+        for source in self._store.sources():
+            if source.origin == UPLOAD and source.content_hash == content_hash:
+                return source.source
+        file, source_name = self._keep_copy(path, safe_name(name))
+        self._statuses.set(SourceStatus(source_name, "reading", origin=UPLOAD))
+        record = Source(
+            source_name,
+            content_hash,
+            location=file.location,
+            origin=UPLOAD,
+            size=file.size,
+            mtime_ns=file.mtime_ns,
+        )
+        try:
+            self._indexer.store([self._indexer.parse(record, lambda: load_file(file.path, source_name))])
+        except BaseException as error:
+            file.path.unlink(missing_ok=True)
+            self._statuses.set(SourceStatus(source_name, "failed", str(error), origin=UPLOAD))
+            raise
+        self._statuses.forget(source_name)
+        return source_name
+
+    def _keep_copy(self, path: Path, name: str) -> tuple[File, str]:
+        """The copy, and its `source`; a crash leaves no half copy under a visible name."""
+        self._uploads.mkdir(parents=True, exist_ok=True)
+        with self._naming:
+            target = free_path(self._uploads, name)
+            beside = target.with_name(f".{threading.get_ident()}.part")
+            try:
+                shutil.copyfile(path, beside)
+                os.replace(beside, target)
+            finally:
+                beside.unlink(missing_ok=True)
+            status = target.stat()
+            file = File(target, self._uploads, status.st_size, status.st_mtime_ns)
+            return file, choose_name(file, {source.source for source in self._store.sources()})
+
+    def add_url(self, url: str) -> str:
+        """Fetch, index and remember a web page; returns its `source`, the URL. Raises `DocumentError`."""
+        self._statuses.set(SourceStatus(url, "reading", origin=URL))
+        try:
+            parsed = self._indexer.parse(Source(url, "", location=url, origin=URL), lambda: self._fetch(url))
+            record = replace(parsed.record, content_hash=hash_text(parsed.pages))
+            self._indexer.store([replace(parsed, record=record)])
+        except BaseException as error:
+            self._statuses.set(SourceStatus(url, "failed", str(error), origin=URL))
+            raise
+        self._records.remember_url(url)
+        self._records.forget_failures([url])
+        self._statuses.forget(url)
+        return url
+
+    def remove(self, source: str) -> None:
+        """Take an upload or a web page out of the index for good.
+
+        A file in a corpus folder is not ours to delete: `CorpusError`; an unknown source is one too.
+        """
+        self._statuses.forget(source)
+        record = next((s for s in self._store.sources() if s.source == source), None)
+        failure = next((f for f in self._records.failures() if f.source == source), None)
+        known = record or failure
+        if known is None:
+            raise CorpusError(f"There is no document {source} in the index. Reload the list.")
+        if known.origin not in (UPLOAD, URL):
+            raise CorpusError(
+                f"{source} is in the folder {known.origin}. Take it out of there; "
+                "it leaves the index when that is brought up to date."
+            )
+        if known.origin == URL:
+            self._records.forget_url(known.location)
+        else:
+            Path(known.location).unlink(missing_ok=True)
+        self._records.forget_failures([known.location])
+        self._store.delete(source)
+
+    def folders(self) -> list[str]:
+        """The corpus folders that are remembered."""
+        return list(self._records.folders())
+
+    def forget_folder(self, folder: str) -> int:
+        """Remember a folder no longer; its documents leave the index. Returns how many they were."""
+        self._records.forget_folder(folder)
+        mine = [source.source for source in self._store.sources() if source.origin == folder]
+        return sum(self._store.delete(source) for source in mine)
+
+    def status(self) -> list[SourceStatus]:
+        """Every document: those in the index, those that failed, and what is being done to which."""
+        shown = {
+            failure.source: SourceStatus(failure.source, "failed", failure.error, origin=failure.origin)
+            for failure in self._records.failures()
+        }
+        shown |= {
+            s.source: SourceStatus(
+                s.source, "ready", title=s.title, origin=s.origin, pages=s.pages, chunks=s.chunks
+            )
+            for s in self._store.sources()
+        }
+        return list((shown | self._statuses.all()).values())

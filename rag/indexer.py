@@ -1,0 +1,81 @@
+"""One document after another: read, split, embed what has no vector yet, store.
+
+It does not know folders, nor why a document is to be indexed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol
+
+import numpy as np
+from langchain_core.documents import Document
+from numpy.typing import NDArray
+
+from rag.chunks import Chunk, split_documents
+from rag.documents import DocumentError
+from rag.store import ChunkStore, Page, Source
+
+Splitter = Literal["recursive", "character"]
+_RECIPE = 1  # changes with the way documents are read and split: older ones are then made again
+
+
+class TextEmbedder(Protocol):
+    """What indexing needs of an embedder."""
+
+    def embed_array(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """(len(texts), dimension), unit length."""
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """A document that was read and split, and waits to be embedded."""
+
+    record: Source
+    pages: list[Page]
+    chunks: list[Chunk]
+
+
+class Indexer:
+    """Splits and embeds always in the same way; `recipe` names it."""
+
+    def __init__(
+        self, store: ChunkStore, embedder: TextEmbedder, *, size: int, overlap: int, splitter: Splitter
+    ) -> None:
+        self._store = store
+        self._embedder = embedder
+        self._size = size
+        self._overlap = overlap
+        self._splitter: Splitter = splitter
+        self.recipe = f"{splitter} {size} {overlap} {_RECIPE}"
+
+    def parse(self, record: Source, load: Callable[[], list[Document]]) -> Parsed:
+        """Read and split one document; raises what `load` raises."""
+        documents = load()
+        chunks = split_documents(documents, size=self._size, overlap=self._overlap, splitter=self._splitter)
+        if not chunks:
+            raise DocumentError("The document has no text. Check that the right file was saved.")
+        pages = [Page(d.page_content, d.metadata["start"], d.metadata["page"]) for d in documents]
+        title = documents[0].metadata["title"]
+        return Parsed(replace(record, title=title, recipe=self.recipe), pages, chunks)
+
+    def store(self, batch: Sequence[Parsed]) -> None:
+        """Embed several documents together, for full batches, then store each, whole."""
+        vectors = self._vectors(list({c.indexed_text: None for parsed in batch for c in parsed.chunks}))
+        for parsed in batch:
+            rows = np.stack([vectors[chunk.indexed_text] for chunk in parsed.chunks])
+            self._store.add(parsed.record, parsed.pages, parsed.chunks, rows)
+
+    def _vectors(self, texts: list[str]) -> dict[str, NDArray[np.float32]]:
+        vectors = self._store.find_vectors(texts)
+        missing = [text for text in texts if text not in vectors]
+        if missing:
+            vectors |= zip(missing, self._embedder.embed_array(missing), strict=True)
+        return vectors
+
+
+def hash_text(pages: Sequence[Page]) -> str:
+    """SHA-256 of a document's whole text, in hex."""
+    return hashlib.sha256("\f".join(page.text for page in pages).encode("utf-8", "replace")).hexdigest()
