@@ -82,7 +82,7 @@ def load_file(path: Path, source: str) -> list[Document]:
 
 
 def load_url(
-    url: str, *, allow_private: bool = False, timeout: float = 20.0, max_bytes: int = 20_000_000
+    url: str, *, allow_private: bool = False, timeout: float = 15.0, max_bytes: int = 20_000_000
 ) -> list[Document]:
     """Read a web page's main text, or the PDF or plain text at a URL; `source` is the URL as given.
 

@@ -7,6 +7,7 @@ nothing of the project, and it knows nothing of documents, offsets or messages f
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import logging
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 _MAX_TEXT = 20_000_000  # characters of one document
+_MAX_MEMORY = 3 * 2**30  # bytes
 _LINE = re.compile(r"[^\n]+")
 _FIRST_LINE = re.compile(r"\A\s*(?P<line>[^\n]+)\n\s*")
 _LAST_LINE = re.compile(r"\s*\n(?P<line>[^\n]+)\s*\Z")
@@ -197,8 +199,19 @@ def read_html(html: str, url: str | None) -> dict[str, Any]:
     return {"pages": [{"text": text, "headings": headings}], "title": title or first}
 
 
+def _limit_memory() -> None:
+    """A file that asks for all of the machine's memory ends this process, and no other."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return
+    with contextlib.suppress(OSError, ValueError):  # a lower one is set already
+        resource.setrlimit(resource.RLIMIT_AS, (_MAX_MEMORY, resource.getrlimit(resource.RLIMIT_AS)[1]))
+
+
 def main() -> None:
     """Answer one line of JSON with one line of JSON until the input ends."""
+    _limit_memory()
     logging.disable(logging.CRITICAL)  # the libraries' logs quote documents
     sys.setrecursionlimit(5_000)
     for line in sys.stdin:
