@@ -96,7 +96,7 @@ class GttsSynthesizer:
         return bodies
 
     def _within_budget(self, body: str) -> bytes:
-        """The MP3 of one part. In a thread that can be left behind: looking up the host's address has no timeout."""
+        """The MP3 of one part, by a thread that can be left behind: looking a host up has no timeout."""
         done: list[bytes | BaseException] = []
 
         def fetch() -> None:

@@ -1,0 +1,462 @@
+"""One contract for every voice engine, and what happens when one fails."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+import urllib.parse
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+
+import huggingface_hub
+import numpy as np
+import pytest
+
+from speech.audio import to_int16, wav_bytes
+from speech.polish import CHUNK, PAUSE, RATE, polish, stretched
+from speech.tts import (
+    ENGINES,
+    REST_SECONDS,
+    SynthesisError,
+    Synthesizer,
+    UnspokenError,
+    WithStandby,
+    open_synthesizer,
+)
+from speech.tts_espeak import EspeakSynthesizer
+from speech.tts_gtts import GttsSynthesizer
+from speech.tts_kokoro import KokoroSynthesizer
+from speech.tts_openai import OpenAISynthesizer
+from tests.speech import fake_kokoro
+from tests.speech.compare import alike
+from tests.speech.compare import sound as _sound
+from tests.speech.servers import drips, google, hangs, mp3, send, serving, tone
+
+TEXT = "The museum closes at six."
+
+
+def _google(handler: BaseHTTPRequestHandler, body: bytes) -> None:
+    send(handler, google(mp3(tone(1.2))))
+
+
+def _speech_server(handler: BaseHTTPRequestHandler, body: bytes) -> None:
+    sound = to_int16(tone(1.2)).astype("<i2").tobytes()
+    assert json.loads(body)["response_format"] == "pcm"
+    handler.send_response(200)
+    handler.send_header("Content-Type", "audio/pcm")
+    handler.end_headers()
+    for at in range(0, len(sound), 4095):  # odd, so that samples are torn
+        handler.wfile.write(sound[at : at + 4095])
+
+
+@pytest.fixture(autouse=True)
+def _loopback_needs_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+
+
+@pytest.fixture
+def kokoro_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, module in fake_kokoro.modules().items():
+        monkeypatch.setitem(sys.modules, name, module)
+
+    def download(repo_id: str, filename: str, local_files_only: bool = False) -> str:
+        if local_files_only and "absent" in filename:
+            raise OSError("not cached")
+        return f"/cache/{filename}"
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
+    fake_kokoro.KPipeline.spoken.clear()
+
+
+@pytest.fixture(params=sorted(ENGINES))
+def engine(request: pytest.FixtureRequest) -> Iterator[Synthesizer]:
+    if request.param == "espeak-ng":
+        yield EspeakSynthesizer()
+    elif request.param == "gtts":
+        with serving(_google) as server:
+            yield GttsSynthesizer(address=server.address)
+    elif request.param == "openai":
+        with serving(_speech_server) as server:
+            yield OpenAISynthesizer(server.address + "/v1")
+    else:
+        request.getfixturevalue("kokoro_package")
+        yield KokoroSynthesizer()
+
+
+def test_every_engine_gives_small_chunks_of_even_clean_sound(engine: Synthesizer) -> None:
+    assert isinstance(engine, Synthesizer)
+    assert engine.name in ENGINES
+    chunks = list(engine.synthesize(TEXT, "en"))
+    assert all(chunk.samples.dtype == np.float32 and chunk.samples.ndim == 1 for chunk in chunks)
+    assert all(chunk.rate == RATE and 0 < chunk.seconds <= CHUNK for chunk in chunks)
+    assert {chunk.text for chunk in chunks} == {TEXT}
+    sound = _sound(chunks)
+    assert np.isfinite(sound).all()
+    assert np.abs(sound).max() <= 1.0
+    audible = np.flatnonzero(np.abs(sound) > 0.01)
+    assert audible[0] < 0.1 * RATE  # begins almost at once
+    assert PAUSE * 0.9 < (len(sound) - audible[-1]) / RATE < PAUSE + 0.15  # ends in the same pause
+    level = np.sqrt(np.mean(sound[np.abs(sound) > 0.01] ** 2))
+    assert 0.07 < level < 0.16
+    assert abs(sound[0]) < 0.01
+    assert sound[-1] == 0
+
+
+def test_every_engine_can_be_closed_in_the_middle_and_used_again(engine: Synthesizer) -> None:
+    chunks = engine.synthesize(TEXT, "en")
+    first = next(chunks)
+    chunks.close()  # type: ignore[attr-defined]
+    again = list(engine.synthesize(TEXT, "en"))
+    assert len(again) > 1
+    assert alike(again[0].samples, first.samples) > 0.9
+
+
+def test_every_engine_speaks_for_several_threads_at_once(engine: Synthesizer) -> None:
+    texts = [f"This is sentence number {n}{' again' * n}." for n in range(6)]
+    alone = [len(_sound(list(engine.synthesize(text, "en")))) for text in texts]
+    together = [0] * len(texts)
+
+    def speak(at: int) -> None:
+        together[at] = len(_sound(list(engine.synthesize(texts[at], "en"))))
+
+    threads = [threading.Thread(target=speak, args=(at,)) for at in range(len(texts))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    # espeak-ng draws a little noise from a generator that all its calls share: some samples more or less
+    assert together == pytest.approx(alone, abs=RATE // 50)
+
+
+@pytest.mark.usefixtures("kokoro_package")
+def test_every_engine_is_opened_by_name() -> None:
+    for name in ENGINES:
+        assert open_synthesizer(name, url="http://127.0.0.1:9/v1", speed=1.5).name == name
+    assert open_synthesizer("auto").name == "gtts"
+    assert open_synthesizer("auto", offline=True).name == "espeak-ng"
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "said"),
+    [
+        ("festival", {}, "auto, gtts, espeak-ng, kokoro, openai"),
+        ("espeak-ng", {"speed": 3.0}, "between 0.5 and 2"),
+        ("espeak-ng", {"voice": "klingonish"}, "en-us"),
+        ("openai", {}, "PARLEY_TTS_URL"),
+        ("openai", {"url": "http://voice.example/v1", "offline": True}, "PARLEY_OFFLINE"),
+        ("kokoro", {}, "pip install 'kokoro"),
+    ],
+)
+def test_what_cannot_be_opened_says_what_to_do(
+    name: str, options: dict[str, float | str | bool], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "kokoro", None)
+    with pytest.raises(SynthesisError, match=said.replace("(", r"\(")):
+        open_synthesizer(name, **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("package", "name"), [("gtts", "gtts"), ("espeakng_loader", "espeak-ng")])
+def test_a_missing_package_names_the_command(
+    package: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from speech import tts_espeak
+
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.setattr(tts_espeak, "_library", tts_espeak._Library)
+    with pytest.raises(SynthesisError, match="pip install"):
+        open_synthesizer(name)
+
+
+# --- espeak-ng
+
+
+def test_espeak_keeps_to_the_pace_and_is_quick() -> None:
+    lengths = {
+        speed: len(_sound(list(EspeakSynthesizer(speed=speed).synthesize(TEXT)))) for speed in (0.5, 1, 2)
+    }
+    assert 1.5 < lengths[0.5] / lengths[1] < 2.3
+    assert 1.3 < lengths[1] / lengths[2] < 2.3
+    voice = EspeakSynthesizer()
+    taken = []
+    for _ in range(5):
+        begun = time.perf_counter()
+        next(voice.synthesize(TEXT))
+        taken.append(time.perf_counter() - begun)
+    assert min(taken) < 0.05
+
+
+def test_espeak_takes_a_voice_of_the_language_and_never_another() -> None:
+    notices: list[str] = []
+    voice = EspeakSynthesizer(voice="de", on_notice=notices.append)
+    german, english = (_sound(list(voice.synthesize("Haus und Garten", code))) for code in ("de", "en"))
+    assert len(german) != len(english)
+    assert len(notices) == 1
+    assert "does not speak en" in notices[0]
+    assert alike(english, _sound(list(EspeakSynthesizer().synthesize("Haus und Garten", "en")))) > 0.9
+    assert alike(english, german) < 0.8
+    assert list(EspeakSynthesizer(voice="en-us+f3").synthesize("Yes", "en"))
+    for code in ("zh", "zh-CN", "pt-BR", "no", "iw", "uk", "en_GB"):
+        assert list(EspeakSynthesizer().synthesize("1", code))
+    with pytest.raises(UnspokenError, match="PARLEY_TTS"):
+        list(EspeakSynthesizer().synthesize("kumusta", "tlh"))
+
+
+def test_espeak_says_that_it_reads_no_kanji() -> None:
+    notices: list[str] = []
+    list(EspeakSynthesizer(on_notice=notices.append).synthesize("博物館です。閉館です。", "ja"))
+    assert len(notices) == 1
+    assert "kanji" in notices[0]
+
+
+def test_espeak_speaks_a_long_text_in_parts() -> None:
+    begun = time.perf_counter()
+    chunks = EspeakSynthesizer().synthesize("This is a sentence of some words. " * 3000)
+    assert next(chunks).text == "This is a sentence of some words."
+    assert time.perf_counter() - begun < 2
+    chunks.close()  # type: ignore[attr-defined]
+
+
+def test_espeak_finds_its_data_behind_a_long_path(tmp_path: Path) -> None:
+    import shutil
+    import subprocess
+
+    import espeakng_loader
+
+    data = tmp_path / ("a" * 100) / ("b" * 100) / "espeak-ng-data"
+    data.parent.mkdir(parents=True)
+    shutil.copytree(espeakng_loader.get_data_path(), data)
+    code = (
+        "import espeakng_loader, sys\n"
+        f"espeakng_loader.get_data_path = lambda: {str(data)!r}\n"
+        "from speech.tts_espeak import EspeakSynthesizer\n"
+        "print(len(list(EspeakSynthesizer().synthesize('Hello there'))))\n"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert int(found.stdout) > 1
+
+
+# --- gTTS
+
+
+def test_gtts_asks_in_the_language_and_in_parts_of_a_hundred_characters() -> None:
+    with serving(_google) as server:
+        voice = GttsSynthesizer(address=server.address)
+        chunks = voice.synthesize("These are several words that go on, " * 5, "he")
+        next(chunks)
+        assert len(server.bodies) == 1  # the first part plays before the second is asked for
+        list(chunks)
+    asked = [urllib.parse.unquote(body.decode()) for body in server.bodies]
+    assert len(asked) > 1
+    assert all('\\"iw\\"' in body for body in asked)
+
+
+@pytest.mark.parametrize(
+    ("language", "code"),
+    [
+        ("en", "en"),
+        ("en-GB", "en"),
+        ("pt-BR", "pt"),
+        ("pt-PT", "pt-PT"),
+        ("zh", "zh-CN"),
+        ("zh-TW", "zh-TW"),
+        ("nb", "no"),
+    ],
+)
+def test_gtts_codes(language: str, code: str) -> None:
+    assert GttsSynthesizer()._code(language) == code
+
+
+def test_gtts_does_not_know_every_language() -> None:
+    with pytest.raises(UnspokenError):
+        list(GttsSynthesizer(address="http://127.0.0.1:9").synthesize("Saluton", "eo"))
+
+
+def test_gtts_changes_its_pace() -> None:
+    with serving(_google) as server:
+        plain, fast = (
+            len(_sound(list(GttsSynthesizer(address=server.address, speed=speed).synthesize(TEXT))))
+            for speed in (1, 2)
+        )
+    assert 1.5 < (plain - PAUSE * RATE) / (fast - PAUSE * RATE) < 2.5
+
+
+def _refuses(handler: BaseHTTPRequestHandler, _: bytes) -> None:
+    send(handler, b"", status=429)
+
+
+def _garbage(handler: BaseHTTPRequestHandler, _: bytes) -> None:
+    send(handler, google(b"this is no MP3 at all" * 20))
+
+
+def _other(handler: BaseHTTPRequestHandler, _: bytes) -> None:
+    send(handler, b"<html>consent</html>")
+
+
+@pytest.mark.parametrize("reply", [hangs, drips, _refuses, _garbage, _other])
+def test_a_gtts_that_fails_is_spoken_by_espeak_at_once(reply: object) -> None:
+    notices: list[str] = []
+    with serving(reply) as server:  # type: ignore[arg-type]
+        engine = GttsSynthesizer(address=server.address, budget=0.4)
+        voice = WithStandby(engine, EspeakSynthesizer(), on_notice=notices.append)
+        begun = time.monotonic()
+        sound = _sound(list(voice.synthesize(TEXT)))
+        assert time.monotonic() - begun < 2.0
+        list(voice.synthesize(TEXT))
+        assert len(server.bodies) == 1  # it is not asked again
+    assert alike(sound, _sound(list(EspeakSynthesizer().synthesize(TEXT)))) > 0.9
+    assert len(notices) == 1
+    assert "gTTS" in notices[0]
+    assert "espeak-ng" in notices[0]
+    assert TEXT not in notices[0]
+    assert voice.active == "espeak-ng"
+
+
+def test_the_engine_is_tried_again_after_its_rest() -> None:
+    now = [0.0]
+    replies = [_refuses, _google]
+    with serving(lambda handler, body: replies[len(server.bodies) - 1](handler, body)) as server:
+        voice = WithStandby(
+            GttsSynthesizer(address=server.address), EspeakSynthesizer(), clock=lambda: now[0]
+        )
+        list(voice.synthesize(TEXT))
+        now[0] = REST_SECONDS - 0.1
+        list(voice.synthesize(TEXT))
+        assert (len(server.bodies), voice.active) == (1, "espeak-ng")
+        now[0] = REST_SECONDS + 0.1
+        assert voice.active == "gtts"
+        list(voice.synthesize(TEXT))
+        assert len(server.bodies) == 2
+        assert voice.active == "gtts"
+
+
+def test_a_language_that_an_engine_lacks_does_not_rest_it() -> None:
+    notices: list[str] = []
+    voice = WithStandby(
+        GttsSynthesizer(address="http://127.0.0.1:9"), EspeakSynthesizer(), on_notice=notices.append
+    )
+    assert list(voice.synthesize("Saluton", "eo"))
+    assert voice.active == "gtts"
+    assert "'eo'" in notices[0]
+
+
+def test_offline_nothing_leaves_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    import socket
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("a connection was tried")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    notices: list[str] = []
+    for name in ("auto", "gtts"):
+        assert list(open_synthesizer(name, offline=True, on_notice=notices.append).synthesize(TEXT))
+    assert len(notices) == 1
+    assert "PARLEY_OFFLINE" in notices[0]
+
+
+# --- the other two
+
+
+def test_the_speech_server_is_told_everything_and_its_sound_comes_as_a_stream() -> None:
+    half = threading.Event()
+
+    def reply(handler: BaseHTTPRequestHandler, body: bytes) -> None:
+        sound = to_int16(tone(3.0)).astype("<i2").tobytes()
+        handler.send_response(200)
+        handler.send_header("Content-Type", "audio/pcm")
+        handler.end_headers()
+        handler.wfile.write(sound[: len(sound) // 2])
+        handler.wfile.flush()
+        assert half.wait(10)
+        handler.wfile.write(sound[len(sound) // 2 :])
+
+    with serving(reply) as server:
+        voice = OpenAISynthesizer(server.address, key="secret", model="kokoro", voice="af_heart", speed=1.5)
+        chunks = voice.synthesize(TEXT)
+        next(chunks)  # before the server has sent the rest
+        half.set()
+        assert len(_sound(list(chunks))) > 2 * RATE
+    asked = json.loads(server.bodies[0])
+    assert (asked["model"], asked["voice"], asked["speed"], asked["input"]) == (
+        "kokoro",
+        "af_heart",
+        1.5,
+        TEXT,
+    )
+    assert "secret" not in repr(voice)
+
+
+def test_a_speech_server_may_send_a_whole_file() -> None:
+    with serving(
+        lambda handler, _: send(handler, wav_bytes(tone(1.0, 16_000), 16_000), "audio/wav")
+    ) as server:
+        assert 0.9 < len(_sound(list(OpenAISynthesizer(server.address).synthesize(TEXT)))) / RATE < 1.5
+
+
+@pytest.mark.parametrize(("status", "said"), [(401, "PARLEY_TTS_KEY"), (404, "PARLEY_TTS_URL"), (500, "500")])
+def test_a_speech_server_that_refuses(status: int, said: str) -> None:
+    with (
+        serving(lambda handler, _: send(handler, b"", status=status)) as server,
+        pytest.raises(SynthesisError, match=said),
+    ):
+        list(OpenAISynthesizer(server.address).synthesize(TEXT))
+
+
+def test_a_speech_server_that_hangs_or_is_gone() -> None:
+    with serving(hangs) as server, pytest.raises(SynthesisError, match="cannot be reached"):
+        list(OpenAISynthesizer(server.address, timeout=0.2).synthesize(TEXT))
+    with pytest.raises(SynthesisError, match="cannot be reached"):
+        list(OpenAISynthesizer(server.address).synthesize(TEXT))
+
+
+@pytest.mark.usefixtures("kokoro_package")
+def test_kokoro_takes_a_voice_of_the_language() -> None:
+    notices: list[str] = []
+    voice = KokoroSynthesizer(voice="bf_emma", speed=1.2, on_notice=notices.append)
+    for code in ("en-GB", "en", "fr"):
+        list(voice.synthesize(TEXT, code))
+    spoken = [(letter, Path(path).stem, speed) for letter, path, speed in fake_kokoro.KPipeline.spoken]
+    assert spoken == [("b", "bf_emma", 1.2), ("b", "bf_emma", 1.2), ("f", "ff_siwis", 1.2)]
+    assert len(notices) == 1
+    with pytest.raises(UnspokenError):
+        list(voice.synthesize(TEXT, "de"))
+
+
+@pytest.mark.usefixtures("kokoro_package")
+def test_a_kokoro_that_fails_is_spoken_by_espeak() -> None:
+    notices: list[str] = []
+    voice = open_synthesizer("kokoro", on_notice=notices.append)
+    assert list(voice.synthesize("boom", "en"))
+    assert "Kokoro failed" in notices[0]
+
+
+# --- the last hand
+
+
+def test_polish_is_the_same_for_a_stream_and_for_a_whole() -> None:
+    sound = tone(2.0, 22_050)
+    whole = _sound(list(polish([(sound, 22_050)], "x")))
+    pieces = [(sound[at : at + 1000], 22_050) for at in range(0, len(sound), 1000)]
+    streamed = _sound(list(polish(pieces, "x")))
+    assert len(streamed) == pytest.approx(len(whole), abs=200)
+    assert np.sqrt(np.mean(streamed**2)) == pytest.approx(np.sqrt(np.mean(whole**2)), rel=0.2)
+    assert np.abs(np.diff(streamed)).max() < 0.1  # no click at a seam
+
+
+def test_polish_of_silence_is_nothing_and_of_noise_is_bounded() -> None:
+    assert list(polish([(np.zeros(5000, np.float32), RATE)], "x")) == []
+    assert list(polish([], "x")) == []
+    loud = np.sign(tone(1.0, level=1.0)) * np.float32(3)
+    assert np.abs(_sound(list(polish([(loud, RATE)], "x")))).max() <= 1.0
+
+
+def test_stretching_keeps_the_pitch() -> None:
+    fast = stretched(tone(2.0), RATE, 1.5)
+    assert len(fast) == pytest.approx(len(tone(2.0)) / 1.5, rel=0.03)
+    spectrum = np.abs(np.fft.rfft(fast))
+    assert np.argmax(spectrum) * RATE / len(fast) == pytest.approx(180, abs=8)
