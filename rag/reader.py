@@ -51,8 +51,15 @@ class Reader:
             timer = threading.Timer(self.seconds, process.kill)
             timer.start()
             begin = time.monotonic()
-            line = self._exchange(process, json.dumps(job) + "\n")
-            timer.cancel()
+            try:
+                line = self._exchange(process, json.dumps(job) + "\n")
+            except (
+                BaseException
+            ):  # such as Ctrl-C: the reply that is still to come must not answer the next job
+                self._end()
+                raise
+            finally:
+                timer.cancel()
             if line.endswith("\n"):
                 reply: dict[str, Any] = json.loads(line)
                 return reply

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import subprocess
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -307,6 +308,25 @@ def test_a_reader_that_hangs_or_dies_is_replaced(tmp_path: Path, request: pytest
     kill.start()
     assert reader._run(waits) == {"error": "crashed"}
     assert reader.read_pdf(good)["pages"][0]["text"] == "Still here."
+
+
+def test_an_interrupted_job_does_not_answer_the_next(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    class Interrupted(Reader):
+        interrupt = True
+
+        def _exchange(self, process: subprocess.Popen[str], line: str) -> str:  # type: ignore[override]
+            reply = super()._exchange(process, line if not self.interrupt else line + line)
+            if self.interrupt:
+                raise KeyboardInterrupt
+            return reply
+
+    reader = Interrupted()
+    request.addfinalizer(reader.close)
+    with pytest.raises(KeyboardInterrupt):
+        reader.read_pdf(make_pdf(tmp_path / "a.pdf", lines("First.")))
+    reader.interrupt = False
+    reply = reader.read_pdf(make_pdf(tmp_path / "b.pdf", lines("Second.")))
+    assert reply["pages"][0]["text"] == "Second."
 
 
 def served(monkeypatch: pytest.MonkeyPatch, body: bytes, media_type: str, charset: str | None = None) -> None:
