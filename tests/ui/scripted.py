@@ -1,0 +1,195 @@
+"""Services that follow a script, for tests of the page: what they say is known, and when."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from langchain_core.documents import Document
+from langchain_core.messages import BaseMessage
+
+from rag.assistant import Answer, Done, Event, Notice, Sources, Standalone, Token
+from rag.store import Page
+from speech.audio import AudioChunk
+from speech.turn import Speaker
+from ui.services import EngineState, LibraryItem, Progress, Services, SpeakRequest, Voice
+
+RATE = 24_000
+PAGES = (
+    "The lighthouse stands on the eastern cliff.\nIt was built in 1869 by local masons.",
+    "Visitors may climb the tower.\nThe lamp room closes at half past five in winter. Dogs stay below.",
+    "The keeper's garden holds forty kinds of thrift.",
+)
+QUOTE = "The lamp room closes at half past five in winter."
+ANSWER = f"{QUOTE} [1] It was built in 1869 by local masons. [2]"
+
+
+def starts() -> list[int]:
+    """Where each page begins in the whole text, pages joined by one form feed."""
+    return [sum(len(page) + 1 for page in PAGES[:number]) for number in range(len(PAGES))]
+
+
+def passages() -> tuple[Document, ...]:
+    """The second page and the first as passages, best first."""
+
+    def passage(number: int, score: float) -> Document:
+        start = starts()[number]
+        metadata = {
+            "source": "lighthouse.pdf",
+            "title": "The lighthouse",
+            "section": "Visiting",
+            "page": number + 1,
+            "start": start,
+            "end": start + len(PAGES[number]),
+            "score": score,
+        }
+        return Document(PAGES[number], metadata=metadata)
+
+    return passage(1, 0.92), passage(0, 0.41)
+
+
+@dataclass
+class ScriptedAssistant:
+    """Says `script(question)` word by word, `pause` seconds apart."""
+
+    text: str = ANSWER
+    pause: float = 0.01
+    documents: tuple[Document, ...] = field(default_factory=passages)
+    notices: tuple[str, ...] = ()
+    asked: list[tuple[str, list[BaseMessage]]] = field(default_factory=list)
+    answers: list[Answer] = field(default_factory=list)
+
+    def answer(self, question: str, history: Sequence[BaseMessage] = ()) -> Answer:
+        self.asked.append((question, list(history)))
+        answer = Answer(lambda emit: [emit(event) for event in self._events(question, history)] and None)
+        self.answers.append(answer)
+        return answer
+
+    def _events(self, question: str, history: Sequence[BaseMessage]) -> Iterator[Event]:
+        begun = time.perf_counter()
+        if "broken" in question:
+            raise RuntimeError("The model is gone. Ask again.")
+        yield Standalone(f"{question} (of the lighthouse)" if history else question, rewritten=bool(history))
+        for notice in self.notices:
+            yield Notice(notice)
+        yield Sources(self.documents)
+        words = self.text.split(" ")
+        for number, word in enumerate(words):
+            time.sleep(self.pause)
+            yield Token(word if number == 0 else f" {word}")
+        total = time.perf_counter() - begun
+        yield Done(
+            self.text,
+            answered=True,
+            citations=(1, 2),
+            confidence=0.92,
+            timings={"standalone": 0.001, "retrieval": 0.012, "first_token": self.pause, "total": total},
+            engine="scripted",
+        )
+
+
+class Tone:
+    """A synthesizer that hums: 60 ms a character, in chunks of a tenth of a second."""
+
+    name = "tone"
+
+    def __init__(self) -> None:
+        self.spoken: list[str] = []
+
+    def synthesize(self, text: str, language: str = "en") -> Iterator[AudioChunk]:
+        self.spoken.append(text)
+        for number in range(max(1, math.ceil(len(text) * 0.6))):
+            time_axis = (np.arange(RATE // 10) + number * RATE // 10) / RATE
+            yield AudioChunk((0.3 * np.sin(2 * np.pi * 330 * time_axis)).astype(np.float32), RATE, text)
+
+
+@dataclass(frozen=True)
+class Heard:
+    text: str = "When does the lamp room close?"
+    language: str = "en"
+    engine: str = "scripted"
+
+
+class ScriptedLibrary:
+    """Keeps names; a file is read when `gate` is open, one whose name has "bad" in it never is."""
+
+    def __init__(self) -> None:
+        self.known = {"lighthouse.pdf": LibraryItem("lighthouse.pdf", "ready", "The lighthouse", pages=3)}
+        self.contents: dict[str, bytes] = {}
+        self.gate = threading.Event()
+        self.gate.set()
+        self.indexing: Progress | None = None
+
+    def items(self) -> list[LibraryItem]:
+        return list(self.known.values())
+
+    def progress(self) -> Progress | None:
+        return self.indexing
+
+    def add_file(self, path: Path, name: str) -> str:
+        self.gate.wait(30)
+        if "bad" in name:
+            raise RuntimeError(f"{name} is encrypted. Save it without a password, then add it again.")
+        self.contents[name] = path.read_bytes()
+        self.known[name] = LibraryItem(name, "ready", origin="upload")
+        return name
+
+    def add_url(self, url: str) -> str:
+        self.known[url] = LibraryItem(url, "ready", origin="url")
+        return url
+
+    def remove(self, source: str) -> bool:
+        return self.known.pop(source, None) is not None
+
+
+class Script:
+    """All scripted parts together; change them before or while the page is used."""
+
+    def __init__(self, data: Path) -> None:
+        self.data = data
+        self.assistant = ScriptedAssistant()
+        self.library = ScriptedLibrary()
+        self.tone = Tone()
+        self.heard = Heard()
+        self.recordings: list[bytes] = []
+        self.requests: list[SpeakRequest] = []
+        self.users: dict[str, str] = {}
+        self.pages = [
+            Page(text, start, n) for n, (text, start) in enumerate(zip(PAGES, starts(), strict=True), 1)
+        ]
+        self.states = [
+            EngineState("llm", "quotations", "ready", "No language model is cached.", "Set PARLEY_LLM=auto."),
+            EngineState("embedder", "MiniLM", "ready"),
+            EngineState("asr", "PocketSphinx", "weak", "It often mishears.", "For Whisper, connect once."),
+            EngineState("tts", "tone", "ready"),
+        ]
+
+    def transcribe(self, recording: bytes, language: str | None) -> Heard:
+        self.recordings.append(recording)
+        return self.heard
+
+    def speak(self, request: SpeakRequest) -> Speaker:
+        self.requests.append(request)
+        return Speaker(self.tone, on_notice=request.on_notice)
+
+    def services(self) -> Services:
+        return Services(
+            assistant=self.assistant,
+            library=self.library,
+            pages=lambda source: self.pages if source == "lighthouse.pdf" else [],
+            transcribe=self.transcribe,
+            speak=self.speak,
+            voices=lambda: [
+                Voice("", "Tone", "The text of each answer is sent to Google."),
+                Voice("b", "Other"),
+            ],
+            engines=lambda: self.states,
+            suggestions=lambda: ["When does the lamp room close?", "Who built the lighthouse?"],
+            data=self.data,
+            users=self.users,
+        )

@@ -1,0 +1,49 @@
+"""The page's state in one answer, and health for whatever watches the server."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from fastapi import APIRouter
+from fastapi.responses import JSONResponse
+
+from ui.library import Documents
+from ui.services import Services
+
+
+def state_routes(services: Services, documents: Documents) -> APIRouter:
+    router = APIRouter()
+
+    @router.get("/health")
+    def health() -> JSONResponse:
+        """Whether the server answers, and no more than that: this route is open to everybody."""
+        return JSONResponse({"status": "ok"})
+
+    @router.get("/api/state")
+    def state() -> JSONResponse:
+        return JSONResponse(page_state(services, documents))
+
+    @router.post("/api/agree")
+    def agree() -> JSONResponse:
+        services.agree()
+        return JSONResponse({})
+
+    return router
+
+
+def page_state(services: Services, documents: Documents) -> dict[str, Any]:
+    """Engines, documents, progress, voices, suggestions; `busy` while any of it is about to change."""
+    engines = [asdict(engine) for engine in services.engines()]
+    library = [asdict(item) for item in documents.items()]
+    progress = services.library.progress()
+    return {
+        "engines": engines,
+        "library": library,
+        "progress": asdict(progress) if progress else None,
+        "voices": [asdict(voice) for voice in services.voices()],
+        "suggestions": list(services.suggestions()),
+        "busy": bool(progress)
+        or any(engine["state"] in {"loading", "asking"} for engine in engines)
+        or any(item["state"] in {"waiting", "reading"} for item in library),
+    }

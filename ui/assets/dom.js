@@ -1,0 +1,127 @@
+// Building the page's nodes and talking to the server. Text always becomes a text node, never HTML.
+
+const PATHS = {
+  send: "M4 12h15M13 6l6 6-6 6",
+  stop: "M7 7h10v10H7z",
+  mic: "M12 4a2.5 2.5 0 0 0-2.5 2.5v5a2.5 2.5 0 0 0 5 0v-5A2.5 2.5 0 0 0 12 4zM6.5 11.5a5.5 5.5 0 0 0 11 0M12 17v3.5",
+  copy: "M9 9h10v11H9zM5 15V4h10",
+  again: "M19 12a7 7 0 1 1-2.2-5.1M19 4v4.5h-4.5",
+  up: "M8 11l4-7c1.6 0 2.5 1.2 2.1 2.8L13.5 10H18c1.3 0 2 1 1.7 2.2l-1.4 6c-.2 1-1 1.8-2 1.8H8zM4 11h4v9H4z",
+  down: "M8 13l4 7c1.6 0 2.5-1.2 2.1-2.8L13.5 14H18c1.3 0 2-1 1.7-2.2l-1.4-6C18.100 4.800 17.300 4 16.300 4H8zM4 13h4V4H4z",
+  play: "M8 5l11 7-11 7z",
+  sound: "M5 10v4h3l4 4V6L8 10zM15.500 9a4.500 4.500 0 0 1 0 6M18 6.500a8 8 0 0 1 0 11",
+  mute: "M5 10v4h3l4 4V6L8 10zM16 9.500l5 5M21 9.500l-5 5",
+  close: "M6 6l12 12M18 6L6 18",
+  plus: "M12 5v14M5 12h14",
+  left: "M14 6l-6 6 6 6",
+  right: "M10 6l6 6-6 6",
+  book: "M5 5.500c2.500-1 4.800-.8 7 .8 2.200-1.600 4.500-1.800 7-.8v13c-2.500-1-4.800-.8-7 .8-2.200-1.600-4.500-1.800-7-.8zM12 6.300v13",
+  folder: "M4 6h6l2 2.500h8V19H4z",
+  gear: "M4 7h9M17 7h3M4 17h3M11 17h9M15 4.800v4.400M9 14.800v4.400",
+  down_line: "M12 4v11M7 11l5 5 5-5M5 20h14",
+};
+
+export function icon(name) {
+  const space = "http://www.w3.org/2000/svg";
+  const svg = document.createElementNS(space, "svg");
+  svg.setAttribute("viewBox", "0 0 24 24");
+  svg.setAttribute("aria-hidden", "true");
+  svg.classList.add("icon");
+  const path = document.createElementNS(space, "path");
+  path.setAttribute("d", PATHS[name]);
+  svg.append(path);
+  return svg;
+}
+
+// el("p", {class: "x", onclick: f, "aria-label": "…"}, "text", node, …)
+export function el(tag, props = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(props)) {
+    if (value === undefined || value === null || value === false) continue;
+    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else node.setAttribute(name, value === true ? "" : value);
+  }
+  node.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  return node;
+}
+
+export function button(label, { icon: name, text = false, ...props } = {}, ...children) {
+  const parts = [name ? icon(name) : null, text ? el("span", {}, label) : null, ...children];
+  return el("button", { type: "button", "aria-label": label, title: label, ...props }, ...parts);
+}
+
+export const byId = (id) => document.getElementById(id);
+
+// Gradio's buttons are filled anew, so that they can change what they say.
+export function label(node, name, text, hint = text) {
+  node.replaceChildren(icon(name), el("span", { class: "label" }, text));
+  node.setAttribute("aria-label", hint);
+  node.title = hint;
+}
+
+export class ServerError extends Error {}
+
+export async function api(path, { method = "GET", json, body, signal, raw = false } = {}) {
+  const headers = json === undefined ? {} : { "Content-Type": "application/json" };
+  const sent = json === undefined ? body : JSON.stringify(json);
+  let response;
+  try {
+    response = await fetch(path, { method: sent === undefined ? method : "POST", headers, body: sent, signal });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new ServerError("Parley does not answer. Check that it is still running, then try again.");
+  }
+  if (response.status === 401) location.assign("/login");
+  if (!response.ok) throw new ServerError(await reason(response));
+  return raw ? response : response.json();
+}
+
+async function reason(response) {
+  try {
+    const { error, detail } = await response.json();
+    return error || detail?.[0]?.msg || `The server refused this (${response.status}).`;
+  } catch {
+    return `The server refused this (${response.status}). Reload the page and try again.`;
+  }
+}
+
+const live = el("div", { class: "unseen", role: "status", "aria-live": "polite" });
+const toasts = el("div", { class: "toasts" });
+
+export function mountMessages() {
+  document.body.append(live, toasts);
+}
+
+// For people who hear the page.
+export function announce(text) {
+  live.textContent = text;
+}
+
+export function toast(text, kind = "problem") {
+  const node = el("div", { class: `toast ${kind}`, role: kind === "problem" ? "alert" : "status" }, el("span", {}, text));
+  const close = () => node.remove();
+  node.append(button("Close", { icon: "close", onclick: close }));
+  toasts.append(node);
+  setTimeout(close, kind === "problem" ? 12000 : 4000);
+}
+
+export function seconds(value) {
+  return value < 1 ? `${Math.round(value * 1000)} ms` : `${value.toFixed(1)} s`;
+}
+
+export function recall(name, otherwise) {
+  try {
+    const text = localStorage.getItem(`parley.${name}`);
+    return text === null ? otherwise : JSON.parse(text);
+  } catch {
+    return otherwise;
+  }
+}
+
+export function remember(name, value) {
+  try {
+    localStorage.setItem(`parley.${name}`, JSON.stringify(value));
+  } catch {
+    // A browser that keeps nothing still works; it forgets at reload.
+  }
+}

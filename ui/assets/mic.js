@@ -1,0 +1,88 @@
+// Push to record: press, speak, press again; what was said comes back as text in the question.
+
+import { send, setTranscript, stop as stopAnswer } from "./chat.js";
+import { announce, api, byId, label, toast } from "./dom.js";
+import { settings } from "./settings.js";
+
+const LONGEST = 30 * 60 * 1000; // milliseconds
+const REFUSED = {
+  NotAllowedError: "The browser may not use the microphone. Allow it in the address bar's site settings, then press Record again.",
+  NotFoundError: "There is no microphone. Connect one, then press Record again.",
+  NotReadableError: "Another program uses the microphone. Close it there, then press Record again.",
+};
+const UNSAFE =
+  "Browsers give a page the microphone only on https or on this machine itself. Open Parley as http://127.0.0.1 or through https.";
+
+const state = { phase: "idle", recorder: null };
+
+export function mountMic() {
+  phase("idle");
+  byId("mic").addEventListener("click", press);
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape" && state.phase === "recording") cancel();
+  });
+}
+
+function phase(name) {
+  state.phase = name;
+  const mic = byId("mic");
+  mic.dataset.state = name;
+  mic.setAttribute("aria-pressed", String(name === "recording"));
+  mic.disabled = name === "writing";
+  if (name === "recording") label(mic, "stop", "Done", "Stop recording");
+  else if (name === "writing") label(mic, "mic", "Writing…", "Writing down what you said");
+  else label(mic, "mic", "Record", "Record a question");
+}
+
+function press() {
+  if (state.phase === "recording") state.recorder.stop();
+  else if (state.phase === "idle") record();
+}
+
+function cancel() {
+  state.recorder.ondataavailable = null;
+  state.cancelled = true;
+  state.recorder.stop();
+}
+
+async function record() {
+  stopAnswer(); // the microphone would hear it
+  if (!navigator.mediaDevices?.getUserMedia) return toast(UNSAFE);
+  phase("opening");
+  let stream;
+  try {
+    stream = await navigator.mediaDevices.getUserMedia({ audio: { echoCancellation: true, noiseSuppression: true } });
+  } catch (error) {
+    phase("idle");
+    return toast(REFUSED[error.name] ?? `The microphone cannot be used (${error.name}). Check it in the system's settings.`);
+  }
+  const pieces = [];
+  const recorder = (state.recorder = new MediaRecorder(stream));
+  state.cancelled = false;
+  recorder.ondataavailable = ({ data }) => pieces.push(data);
+  recorder.onstop = () => {
+    stream.getTracks().forEach((track) => track.stop());
+    if (state.cancelled) return phase("idle");
+    return write(new Blob(pieces, { type: recorder.mimeType }));
+  };
+  recorder.start();
+  phase("recording");
+  announce("Recording. Press again when you have spoken.");
+  setTimeout(() => recorder.state === "recording" && recorder.stop(), LONGEST);
+}
+
+async function write(recording) {
+  phase("writing");
+  const begun = performance.now();
+  try {
+    const transcript = await api("/api/transcribe", { body: recording });
+    if (!transcript.text) return toast("I heard nothing. Come closer to the microphone and try again.");
+    setTranscript(transcript.text, (performance.now() - begun) / 1000);
+    announce(`You said: ${transcript.text}`);
+    if (settings.sendAtOnce) send();
+  } catch (error) {
+    toast(error.message);
+  } finally {
+    phase("idle");
+  }
+}

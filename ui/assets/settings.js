@@ -1,0 +1,130 @@
+// What a person chooses for this browser: voice, speed, mute, and whether speech is sent at once.
+
+import { api, button, byId, el, icon, recall, remember } from "./dom.js";
+import { player } from "./player.js";
+
+const OFF = "off";
+const NAMES = { llm: "Answers", embedder: "Search", asr: "Listens", tts: "Speaks" };
+
+export const settings = {
+  voices: [],
+  voice: recall("voice", ""),
+  speed: recall("speed", 1),
+  sendAtOnce: recall("sendAtOnce", false),
+  hasVoice: () => settings.voice !== OFF && settings.voices.length > 0,
+  speaks: () => settings.hasVoice() && !player.muted,
+};
+
+let voiceSelect;
+let voiceNote;
+
+export function mountSettings() {
+  byId("brand").replaceChildren(el("span", { class: "logo" }, icon("book")), el("span", { class: "name" }, "Parley"));
+  const mute = button("Mute", { class: "plain mute", onclick: () => player.mute(!player.muted) });
+  const showMute = () => {
+    mute.replaceChildren(icon(player.muted ? "mute" : "sound"));
+    mute.setAttribute("aria-pressed", String(player.muted));
+    mute.title = player.muted ? "Sound is off" : "Mute";
+  };
+  player.addEventListener("change", showMute);
+  showMute();
+  const drawer = (name, text, image) =>
+    button(text, { icon: image, class: `plain drawer-${name}`, onclick: () => toggleDrawer(name) });
+  byId("tools").replaceChildren(drawer("documents", "Documents", "folder"), drawer("sources", "Sources", "book"), mute, menu());
+}
+
+function toggleDrawer(name) {
+  if (document.body.dataset.drawer === name) delete document.body.dataset.drawer;
+  else document.body.dataset.drawer = name;
+}
+
+function menu() {
+  voiceSelect = el("select", { onchange: () => chooseVoice(voiceSelect.value) });
+  voiceNote = el("p", { class: "note" });
+  const speedShown = el("output", {}, `${settings.speed}×`);
+  const speed = el("input", { type: "range", min: "0.5", max: "2", step: "0.1", value: settings.speed });
+  speed.addEventListener("input", () => {
+    settings.speed = Number(speed.value);
+    speedShown.textContent = `${settings.speed}×`;
+    remember("speed", settings.speed);
+  });
+  const once = el("input", { type: "checkbox" });
+  once.checked = settings.sendAtOnce;
+  once.addEventListener("change", () => {
+    settings.sendAtOnce = once.checked;
+    remember("sendAtOnce", once.checked);
+  });
+  const panel = el(
+    "div",
+    { class: "panel" },
+    el("label", {}, el("span", {}, "Voice"), voiceSelect),
+    voiceNote,
+    el("label", {}, el("span", {}, "Speed"), speed, speedShown),
+    el("label", { class: "check" }, once, el("span", {}, "Send what I say at once")),
+    el("a", { href: "/logout", class: "logout", hidden: true }, "Sign out"),
+  );
+  const details = el("details", { class: "menu" }, el("summary", { "aria-label": "Settings", title: "Settings" }, icon("gear")), panel);
+  closesByItself(details);
+  return details;
+}
+
+// A menu closes when one clicks elsewhere or presses Escape.
+export function closesByItself(details) {
+  document.addEventListener("click", (event) => {
+    if (!details.contains(event.target)) details.open = false;
+  });
+  details.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || !details.open) return;
+    details.open = false;
+    details.querySelector("summary").focus();
+    event.stopPropagation();
+  });
+}
+
+function chooseVoice(name) {
+  settings.voice = name;
+  remember("voice", name);
+  if (name === OFF) player.stop();
+  showNote();
+}
+
+function showNote() {
+  voiceNote.textContent = settings.voices.find(({ name }) => name === settings.voice)?.note ?? "";
+}
+
+export function setVoices(voices) {
+  if (JSON.stringify(voices) === JSON.stringify(settings.voices)) return;
+  settings.voices = voices;
+  if (settings.voice !== OFF && !voices.some(({ name }) => name === settings.voice)) settings.voice = voices[0]?.name ?? "";
+  const options = [...voices, { name: OFF, label: "Off" }].map(({ name, label }) => el("option", { value: name }, label));
+  voiceSelect.replaceChildren(...options);
+  voiceSelect.value = voices.length ? settings.voice : OFF;
+  showNote();
+}
+
+let shownEngines = "";
+
+// The line that says which engines are active; opened, why and how to change them.
+export function setEngines(engines) {
+  if (JSON.stringify(engines) === shownEngines) return;
+  shownEngines = JSON.stringify(engines);
+  const open = byId("engines").querySelector("details")?.open ?? false;
+  const line = engines.map(({ kind, name, state }) =>
+    el("span", { class: `engine ${state}` }, el("span", { class: "kind" }, NAMES[kind]), " ", name, state === "ready" ? null : el("em", {}, ` ${state === "asking" ? "waits" : state}`)),
+  );
+  const rows = engines.map((engine) =>
+    el(
+      "li",
+      { class: engine.state },
+      el("strong", {}, `${NAMES[engine.kind]}: ${engine.name}`),
+      el("span", { class: "state" }, engine.state === "asking" ? "waits for you" : engine.state),
+      engine.why ? el("p", {}, engine.why) : null,
+      engine.remedy ? el("p", { class: "remedy" }, engine.remedy) : null,
+      engine.state === "asking" ? el("button", { type: "button", onclick: () => api("/api/agree", { method: "POST" }) }, "Download it") : null,
+    ),
+  );
+  const details = el("details", { class: "menu" }, el("summary", { title: "Which engines are active, and how to change them" }, ...line), el("ul", { class: "panel" }, ...rows));
+  details.open = open;
+  closesByItself(details);
+  byId("engines").replaceChildren(details);
+}

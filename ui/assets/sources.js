@@ -1,0 +1,119 @@
+// The passages behind an answer, and the page that a passage stands on.
+
+import { api, button, byId, el } from "./dom.js";
+
+const state = { sources: [], view: null };
+
+export function mountSources() {
+  byId("sources").setAttribute("role", "region");
+  byId("sources").setAttribute("aria-label", "Sources");
+  byId("page-view").setAttribute("role", "region");
+  byId("page-view").setAttribute("aria-label", "Page of the document");
+  showSources([]);
+  closePage();
+}
+
+// How sure the retrieval is, in words.
+export function sureness(score) {
+  if (score >= 0.75) return "strong match";
+  if (score >= 0.5) return "good match";
+  if (score >= 0.25) return "weak match";
+  return "very weak match";
+}
+
+export function bar(score) {
+  const fill = el("span", { class: "fill" });
+  fill.style.width = `${Math.round(100 * Math.min(1, Math.max(0, score)))}%`;
+  return el("span", { class: "bar", "aria-hidden": "true" }, fill);
+}
+
+export function showSources(sources, answered = null) {
+  state.sources = sources;
+  const title = el("h2", {}, "Sources");
+  if (sources.length) {
+    byId("sources").replaceChildren(title, el("ol", { class: "cards" }, ...sources.map(card)));
+    return;
+  }
+  const text = answered === null ? "The passages that an answer rests on appear here." : "Nothing in the documents fits this question.";
+  byId("sources").replaceChildren(title, el("p", { class: "empty" }, text));
+}
+
+function card(source, index) {
+  const number = index + 1;
+  const place = source.page === null ? "" : `page ${source.page}`;
+  const open = (event) => {
+    event.stopPropagation();
+    selectSource(number);
+  };
+  const head = el(
+    "button",
+    { type: "button", class: "head", onclick: open, "aria-label": `Source ${number}: ${source.source} ${place}. Show the page` },
+    el("span", { class: "number" }, String(number)),
+    el("span", { class: "file" }, source.source),
+    el("span", { class: "place" }, place),
+  );
+  const match = el(
+    "div",
+    { class: "match" },
+    bar(source.score),
+    el("span", {}, `${sureness(source.score)} · ${Math.round(100 * source.score)} %`),
+  );
+  const section = source.section ? el("div", { class: "section" }, source.section) : null;
+  const passage = el("blockquote", { class: "passage" }, ...source.pieces.map(([text, quoted]) => (quoted ? el("mark", {}, text) : text)));
+  return el("li", { class: "card", "data-number": number, onclick: open }, head, match, section, passage);
+}
+
+// Show the page of source `number`, the passage highlighted.
+export function selectSource(number) {
+  const source = state.sources[number - 1];
+  if (!source) return;
+  for (const node of document.querySelectorAll("#sources .card")) {
+    const selected = node.dataset.number === String(number);
+    node.classList.toggle("selected", selected);
+    if (selected) node.scrollIntoView({ block: "nearest" });
+  }
+  document.body.dataset.drawer = "sources";
+  openPage(source);
+}
+
+async function openPage(source, number = null) {
+  const query = new URLSearchParams({ source: source.source, start: source.start, end: source.end });
+  if (number !== null) query.set("number", number);
+  const asked = (state.view = {});
+  try {
+    const page = await api(`/api/page?${query}`);
+    if (state.view === asked) showPage(source, page);
+  } catch (error) {
+    if (state.view === asked) pageView(el("p", { class: "empty", role: "alert" }, error.message));
+  }
+}
+
+function showPage(source, page) {
+  const title = page.page === null ? `part ${page.number + 1} of ${page.count}` : `page ${page.page}`;
+  const turn = (step) => () => openPage(source, page.number + step);
+  const head = el(
+    "div",
+    { class: "head" },
+    el("strong", { class: "file" }, page.source),
+    el("span", { class: "place" }, title),
+    button("Previous page", { icon: "left", onclick: turn(-1), disabled: page.number === 0, class: "plain" }),
+    button("Next page", { icon: "right", onclick: turn(1), disabled: page.number + 1 >= page.count, class: "plain" }),
+    button("Close the page", { icon: "close", onclick: closePage, class: "plain" }),
+  );
+  const mark = page.passage ? el("mark", {}, page.passage) : null;
+  const text = el("div", { class: "page-text", tabindex: "0", "aria-label": `Text of ${page.source}, ${title}` });
+  text.append(page.before, ...(mark ? [mark] : []), page.after);
+  pageView(head, text);
+  if (mark) text.scrollTop = mark.offsetTop - text.offsetTop - text.clientHeight / 4;
+}
+
+function pageView(...nodes) {
+  byId("page-view").replaceChildren(...nodes);
+  byId("page-view").classList.add("open");
+}
+
+export function closePage() {
+  state.view = null;
+  byId("page-view").replaceChildren();
+  byId("page-view").classList.remove("open");
+}

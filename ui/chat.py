@@ -1,0 +1,420 @@
+"""Conversations: ask, stop, ask again, read, rate, export. It does not know how an answer is made or shown.
+
+An answer leaves as a stream of JSON lines: {"type": "turn" | "standalone" | "sources" | "notice" | "token" |
+"replaced" | "done" | "failed", …}. When the page leaves, or asks to stop, the `Answer` is closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import secrets
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from fastapi import APIRouter, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from langchain_core.documents import Document
+from pydantic import BaseModel, Field
+from starlette.types import Receive, Scope, Send
+
+from rag.assistant import Done, Event, Notice, Replaced, Sources, Standalone, Token
+from ui.conversations import Conversations, Passage, Turn, as_markdown, messages
+from ui.quotes import marked
+from ui.services import Answer, Services, Speaker
+from ui.voice import Voices, Wish
+from ui.web_io import owner_of, refuse
+
+log = logging.getLogger(__name__)
+
+MAX_QUESTION = 8000  # characters
+_GONE = "This conversation is not here any more. Start a new one."
+
+
+class Ask(BaseModel):
+    question: str = Field(min_length=1, max_length=MAX_QUESTION)
+    again: bool = False  # the last question once more, in place of its answer
+    key: str = ""  # of the page's voice socket; empty: do not speak
+    turn: int = 0  # the page's number for what is spoken
+    voice: str = ""
+    speed: float = 1.0
+    timings: dict[str, float] = Field(
+        default_factory=dict, max_length=4
+    )  # seconds that the page measured before
+
+    def wish(self) -> Wish:
+        return Wish(self.key, self.turn, self.voice, self.speed)
+
+
+class Say(BaseModel):
+    key: str
+    turn: int
+    voice: str = ""
+    speed: float = 1.0
+
+
+class Stop(BaseModel):
+    shown: int | None = None  # characters of the answer that the page showed (UTF-16, as JavaScript counts)
+
+
+class Rate(BaseModel):
+    rating: Literal["up", "down", ""]
+
+
+class Heard(BaseModel):
+    first_audio: float = Field(ge=0, le=3600)  # seconds from the question to the first sound
+
+
+class Running:
+    """One answer on its way: a thread reads its events, keeps the turn, feeds the voice and the page."""
+
+    def __init__(
+        self,
+        answer: Answer,
+        turn: Turn,
+        store: Conversations,
+        speaker: Speaker | None,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self._answer, self._turn, self._store, self._speaker = answer, turn, store, speaker
+        self._loop = loop
+        self.lines: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
+        self._lock = threading.Lock()
+        self._ended = False
+        threading.Thread(target=self._run, name="page-answer", daemon=True).start()
+
+    @property
+    def turn(self) -> Turn:
+        return self._turn
+
+    def stop(self, shown: int | None = None) -> None:
+        """End the answer now; what was `shown` of it is what is kept."""
+        self._answer.close()
+        if not self._end("stopped", shown):
+            return
+        if self._speaker is not None:
+            self._speaker.stop()
+        self._put(None)
+
+    def heard(self, first_audio: float) -> None:
+        """The page says after how many seconds the answer was first heard."""
+        with self._lock:
+            self._turn = replace(self._turn, timings=self._turn.timings | {"first_audio": first_audio})
+            if self._ended:
+                self._store.save(self._turn)
+
+    def _end(self, state: str, shown: int | None = None, reason: str = "") -> bool:
+        """Keep the turn as it is, unless it has ended already."""
+        with self._lock:
+            if self._ended:
+                return False
+            self._ended = True
+            text = self._turn.answer if shown is None else _cut(self._turn.answer, shown)
+            notices = (*self._turn.notices, reason) if reason else self._turn.notices
+            self._turn = replace(self._turn, answer=text, state=state, notices=notices)
+            self._store.save(self._turn)
+        return True
+
+    def _run(self) -> None:
+        try:
+            for event in self._answer:
+                line = self._take(event)
+                if line is None:
+                    return
+                self._put(line)
+        except Exception as error:
+            log.warning("An answer failed: %s", type(error).__name__)
+            self._fail(str(error) or "The answer failed. Ask again.")
+        finally:
+            self._answer.close()
+            self._put(None)
+
+    def _take(self, event: Event) -> dict[str, Any] | None:
+        """Keep what the event says; the line for the page, or None after a stop."""
+        with self._lock:
+            if self._ended:
+                return None
+            self._turn = keep(self._turn, event)
+            if isinstance(event, Done):
+                self._ended = True
+                self._store.save(self._turn)
+        if self._speaker is not None:
+            _speak(self._speaker, event)
+        return line_of(event, self._turn)
+
+    def _fail(self, reason: str) -> None:
+        if not self._end("failed", reason=reason):
+            return
+        if self._speaker is not None:
+            self._speaker.stop()
+        self._put({"type": "failed", "reason": reason})
+
+    def _put(self, line: dict[str, Any] | None) -> None:
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self.lines.put_nowait, line)
+
+
+class Chat:
+    """What the routes below do; one for the page, with nothing in it that belongs to one person."""
+
+    def __init__(self, services: Services, store: Conversations, voices: Voices) -> None:
+        self._services, self.store, self._voices = services, store, voices
+        self._running: dict[str, Running] = {}  # conversation → its answer
+        self._feedback = Feedback(services.data / "feedback.jsonl")
+
+    def begin(self, owner: str, conversation: str, ask: Ask, loop: asyncio.AbstractEventLoop) -> Running:
+        """Start an answer; one that still runs in the same conversation ends."""
+        self.stop(conversation)
+        if ask.again:
+            self.store.remove_last(owner, conversation)
+        history = messages(self.store.turns(owner, conversation))
+        turn = self.store.add(conversation, Turn(ask.question, timings=dict(ask.timings)))
+        answer = self._services.assistant.answer(ask.question, history)
+        speaker = self._voices.begin(owner, ask.wish(), ask.question)
+        running = self._running[conversation] = Running(answer, turn, self.store, speaker, loop)
+        return running
+
+    def stop(self, conversation: str, shown: int | None = None) -> None:
+        if running := self._running.pop(conversation, None):
+            running.stop(shown)
+
+    def leave(self, conversation: str, running: Running) -> None:
+        """Nobody reads this answer any more."""
+        running.stop()
+        if self._running.get(conversation) is running:
+            del self._running[conversation]
+
+    def heard(self, conversation: str, turn: Turn, first_audio: float) -> None:
+        running = self._running.get(conversation)
+        if running is not None and running.turn.id == turn.id:
+            running.heard(first_audio)
+        else:
+            self.store.save(replace(turn, timings=turn.timings | {"first_audio": first_audio}))
+
+    def turn(self, owner: str, conversation: str, identifier: int) -> Turn | None:
+        turns = self.store.turns(owner, conversation)
+        return next((turn for turn in turns if turn.id == identifier), None)
+
+    def rate(self, turn: Turn, rating: str) -> None:
+        self.store.save(replace(turn, rating=rating))
+        if rating == "down" and turn.rating != "down":
+            self._feedback.add(turn)
+
+    def say(self, owner: str, turn: Turn, say: Say) -> bool:
+        return self._voices.say(
+            owner, Wish(say.key, say.turn, say.voice, say.speed), turn.question, turn.answer
+        )
+
+
+class _Lines(StreamingResponse):
+    """An answer as JSON lines. However the response ends, read to its end or left, `on_close` is called."""
+
+    def __init__(self, running: Running, on_close: Callable[[], None]) -> None:
+        super().__init__(self._lines(running), media_type="application/x-ndjson")
+        self._on_close = on_close
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:  # in a thread, and not waited for: this task may be on its way out
+            asyncio.get_running_loop().run_in_executor(None, self._on_close)
+
+    @staticmethod
+    async def _lines(running: Running) -> AsyncIterator[str]:
+        yield _json_line({"type": "turn", "id": running.turn.id})
+        while (line := await running.lines.get()) is not None:
+            yield _json_line(line)
+
+
+class Feedback:
+    """Answers that somebody found bad, as rows for `eval`: complete them with what should have been found."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._lock = path, threading.Lock()
+
+    def add(self, turn: Turn) -> None:
+        row = {
+            "id": f"feedback-{secrets.token_hex(6)}",
+            "question": turn.standalone or turn.question,
+            "given": {
+                "answer": turn.answer,
+                "sources": [[p.source, p.start, p.end] for p in turn.sources],
+                "engine": turn.engine,
+                "at": round(time.time()),
+            },
+        }
+        with self._lock, self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def keep(turn: Turn, event: Event) -> Turn:
+    """The turn after the event."""
+    match event:
+        case Standalone(question, rewritten):
+            return replace(turn, standalone=question if rewritten else "")
+        case Sources(documents):
+            return replace(turn, sources=tuple(map(passage_of, documents)))
+        case Notice(message):
+            return replace(turn, notices=(*turn.notices, message))
+        case Token(text):
+            return replace(turn, answer=turn.answer + text)
+        case Replaced(reason):
+            return replace(turn, answer="", notices=(*turn.notices, reason))
+        case Done():
+            return replace(
+                turn,
+                answer=event.text,
+                state="done",
+                answered=event.answered,
+                confidence=event.confidence,
+                engine=event.engine,
+                timings=turn.timings | event.timings,
+            )
+
+
+def line_of(event: Event, turn: Turn) -> dict[str, Any]:
+    """The event as the page reads it."""
+    match event:
+        case Standalone():
+            return {"type": "standalone", "question": turn.standalone}
+        case Sources():
+            return {"type": "sources", "sources": shown_sources(turn)}
+        case Notice(message):
+            return {"type": "notice", "message": message}
+        case Token(text):
+            return {"type": "token", "text": text}
+        case Replaced(reason):
+            return {"type": "replaced", "reason": reason}
+        case Done():
+            return {"type": "done", "turn": shown(turn)}
+
+
+def shown(turn: Turn) -> dict[str, Any]:
+    """A turn as the page reads it."""
+    return asdict(turn) | {"sources": shown_sources(turn)}
+
+
+def shown_sources(turn: Turn) -> list[dict[str, Any]]:
+    return [asdict(passage) | {"pieces": marked(passage.text, turn.answer)} for passage in turn.sources]
+
+
+def passage_of(document: Document) -> Passage:
+    data = document.metadata
+    return Passage(
+        source=str(data.get("source", "")),
+        page=data.get("page"),
+        start=int(data.get("start", 0)),
+        end=int(data.get("end", 0)),
+        score=float(data.get("score", 0.0)),
+        text=document.page_content,
+        title=str(data.get("title") or ""),
+        section=str(data.get("section") or ""),
+    )
+
+
+def _speak(speaker: Speaker, event: Event) -> None:
+    match event:
+        case Token(text):
+            speaker.feed(text)
+        case Replaced():
+            speaker.replace()
+        case Done():
+            speaker.finish()
+
+
+def _cut(text: str, units: int) -> str:
+    """The first `units` UTF-16 units of a text."""
+    return text.encode("utf-16-le", "surrogatepass")[: 2 * max(units, 0)].decode("utf-16-le", "ignore")
+
+
+def _json_line(line: dict[str, Any]) -> str:
+    return json.dumps(line, ensure_ascii=False) + "\n"
+
+
+def chat_routes(chat: Chat) -> APIRouter:
+    router = APIRouter(prefix="/api/conversations")
+    store = chat.store
+
+    @router.get("")
+    def conversations(request: Request) -> JSONResponse:
+        return JSONResponse({"conversations": [asdict(item) for item in store.recent(owner_of(request))]})
+
+    @router.post("")
+    def create(request: Request) -> JSONResponse:
+        return JSONResponse({"id": store.create(owner_of(request))})
+
+    @router.get("/{conversation}")
+    def read(request: Request, conversation: str) -> Response:
+        if not store.owns(owner_of(request), conversation):
+            return refuse(404, _GONE)
+        return JSONResponse({"turns": [shown(turn) for turn in store.turns(owner_of(request), conversation)]})
+
+    @router.delete("/{conversation}")
+    def delete(request: Request, conversation: str) -> Response:
+        if not store.owns(owner_of(request), conversation):
+            return refuse(404, _GONE)
+        chat.stop(conversation)
+        store.delete(owner_of(request), conversation)
+        return JSONResponse({})
+
+    @router.get("/{conversation}/export")
+    def export(request: Request, conversation: str) -> Response:
+        if not store.owns(owner_of(request), conversation):
+            return refuse(404, _GONE)
+        text = as_markdown(store.turns(owner_of(request), conversation))
+        headers = {"Content-Disposition": 'attachment; filename="conversation.md"'}
+        return PlainTextResponse(text, media_type="text/markdown", headers=headers)
+
+    @router.post("/{conversation}/ask")
+    async def ask(request: Request, conversation: str, ask: Ask) -> Response:
+        owner = owner_of(request)
+        if not await run_in_threadpool(store.owns, owner, conversation):
+            return refuse(404, _GONE)
+        loop = asyncio.get_running_loop()
+        running = await run_in_threadpool(chat.begin, owner, conversation, ask, loop)
+        return _Lines(running, on_close=lambda: chat.leave(conversation, running))
+
+    @router.post("/{conversation}/stop")
+    def stop(request: Request, conversation: str, stop: Stop) -> Response:
+        if not store.owns(owner_of(request), conversation):
+            return refuse(404, _GONE)
+        chat.stop(conversation, stop.shown)
+        return JSONResponse({})
+
+    _add_turn_routes(router, chat)
+    return router
+
+
+def _add_turn_routes(router: APIRouter, chat: Chat) -> None:
+    path = "/{conversation}/turns/{identifier}"
+
+    @router.post(path + "/rating")
+    def rate(request: Request, conversation: str, identifier: int, rate: Rate) -> Response:
+        turn = chat.turn(owner_of(request), conversation, identifier)
+        if turn is None:
+            return refuse(404, _GONE)
+        chat.rate(turn, rate.rating)
+        return JSONResponse({})
+
+    @router.post(path + "/heard")
+    def heard(request: Request, conversation: str, identifier: int, heard: Heard) -> Response:
+        turn = chat.turn(owner_of(request), conversation, identifier)
+        if turn is None:
+            return refuse(404, _GONE)
+        chat.heard(conversation, turn, heard.first_audio)
+        return JSONResponse({})
+
+    @router.post(path + "/say")
+    def say(request: Request, conversation: str, identifier: int, say: Say) -> Response:
+        turn = chat.turn(owner_of(request), conversation, identifier)
+        if turn is None:
+            return refuse(404, _GONE)
+        if not chat.say(owner_of(request), turn, say):
+            return refuse(409, "The voice is not connected. Wait a moment, then try again.")
+        return JSONResponse({})

@@ -1,0 +1,299 @@
+"""Who may come in: sign-in, the page's headers, and which of Gradio's routes exist.
+
+It stands before everything, HTTP and WebSocket, so that a route is closed until it is opened here. It does not
+know what the routes do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import time
+from collections.abc import Mapping
+from html import escape
+from http.cookies import CookieError, SimpleCookie
+from urllib.parse import parse_qs, urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+SESSION, BROWSER = "parley_session", "parley_browser"
+SESSION_SECONDS = 30 * 24 * 3600
+_TRIES, _TRIES_SECONDS = 10, 60.0  # failed sign-ins of one address
+_OPEN = ("/health", "/login", "/parley/login.css")
+# What Gradio's page loads. Its upload, file, proxy, queue, info and history routes stay closed.
+_GRADIO = ("/assets/", "/static/", "/theme.css", "/favicon.ico", "/manifest.json", "/pwa_icon")
+_OWN = ("/api/", "/parley/", "/voice/", "/health", "/metrics", "/login", "/logout")
+_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+_SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
+
+
+class Guard:
+    """ASGI middleware. A request that passes has `scope["owner"]`: whose conversations it may see."""
+
+    def __init__(self, app: ASGIApp, *, users: Mapping[str, str], local_only: bool) -> None:
+        self._app, self._users, self._local_only = app, dict(users), local_only
+        self._sessions = Sessions()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in {"http", "websocket"}:
+            await self._app(scope, receive, send)
+            return
+        visit = _Visit(scope)
+        refusal = self._refusal(visit)
+        if refusal is None and visit.path == "/login" and self._users:
+            refusal = await self._sign_in(Request(scope, receive))
+        if refusal is None and visit.path == "/logout":
+            refusal = self._sign_out(visit)
+        if refusal is not None:
+            await _refuse(refusal, scope, receive, _with_headers(send, visit))
+            return
+        await self._app(scope, receive, _with_headers(send, visit))
+
+    def _refusal(self, visit: _Visit) -> Response | None:
+        """Why this request goes no further; None if it does. Names the owner on the way."""
+        if self._local_only and visit.host not in _LOOPBACK:
+            return _error(421, "Parley serves this machine alone. Open it as http://127.0.0.1 or localhost.")
+        if visit.cross_origin:
+            return _error(403, "This request comes from another site's page. Open Parley's own page.")
+        if not visit.exists:
+            return _error(404, "There is nothing at this address.")
+        user = self._sessions.user(visit.cookies.get(SESSION, ""))
+        if self._users:
+            visit.scope["owner"] = f"user:{user}"
+            if user is None and visit.path not in _OPEN:
+                return (
+                    RedirectResponse("/login", 303)
+                    if visit.path == "/"
+                    else _error(401, "Sign in first: /login.")
+                )
+            return None
+        visit.scope["owner"] = f"browser:{visit.browser}"
+        return None
+
+    async def _sign_in(self, request: Request) -> Response:
+        if request.method != "POST":
+            return HTMLResponse(_login_page(""))
+        address = request.client.host if request.client else ""
+        if not self._sessions.may_try(address):
+            return _login_failure(request, 429, "Too many tries. Wait a minute, then try again.")
+        fields = parse_qs((await _body(request, 4096)).decode("utf-8", "replace"))
+        user, password = (fields.get(name, [""])[0] for name in ("username", "password"))
+        if not self._knows(user, password):
+            self._sessions.failed(address)
+            return _login_failure(
+                request, 401, "That user name and password do not belong together. Try again."
+            )
+        response: Response = (
+            RedirectResponse("/", 303) if _wants_html(request) else JSONResponse({"success": True})
+        )
+        set_cookie(response, SESSION, self._sessions.open(user), secure=request.url.scheme == "https")
+        return response
+
+    def _sign_out(self, visit: _Visit) -> Response:
+        self._sessions.forget(visit.cookies.get(SESSION, ""))
+        response = RedirectResponse("/login" if self._users else "/", 303)
+        response.delete_cookie(SESSION)
+        return response
+
+    def _knows(self, user: str, password: str) -> bool:
+        """Compared in constant time, a user that does not exist as long as one that does."""
+        expected = self._users.get(user)
+        given = hashlib.sha256(password.encode()).digest()
+        right = hashlib.sha256((expected or secrets.token_hex()).encode()).digest()
+        return hmac.compare_digest(given, right) and expected is not None
+
+
+class Sessions:
+    """Who has signed in; in memory, so a restart signs everybody out."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, tuple[str, float]] = {}  # digest of the cookie → user, until when
+        self._tries: dict[str, list[float]] = {}
+
+    def open(self, user: str) -> str:
+        """A new session's cookie."""
+        now = time.time()
+        self._open = {key: entry for key, entry in self._open.items() if entry[1] > now}
+        token = secrets.token_urlsafe(32)
+        self._open[_digest(token)] = (user, now + SESSION_SECONDS)
+        return token
+
+    def user(self, token: str) -> str | None:
+        user, until = self._open.get(_digest(token), ("", 0.0))
+        return user if until > time.time() else None
+
+    def forget(self, token: str) -> None:
+        self._open.pop(_digest(token), None)
+
+    def may_try(self, address: str) -> bool:
+        recent = [at for at in self._tries.get(address, ()) if at > time.monotonic() - _TRIES_SECONDS]
+        self._tries = {key: tries for key, tries in self._tries.items() if key != address}
+        if recent:
+            self._tries[address] = recent
+        return len(recent) < _TRIES
+
+    def failed(self, address: str) -> None:
+        self._tries.setdefault(address, []).append(time.monotonic())
+
+
+class _Visit:
+    """What the guard looks at in a request."""
+
+    def __init__(self, scope: Scope) -> None:
+        self.scope = scope
+        self.path: str = scope["path"]
+        self.headers = Headers(scope=scope)
+        self.cookies = _cookies(self.headers.get("cookie", ""))
+        self.nonce = secrets.token_urlsafe(16)
+        self.new_browser = not _is_token(self.cookies.get(BROWSER, ""))
+        self.browser = secrets.token_urlsafe(24) if self.new_browser else self.cookies[BROWSER]
+
+    @property
+    def host(self) -> str:
+        return urlsplit(f"//{self.headers.get('host', '')}").hostname or ""
+
+    @property
+    def cross_origin(self) -> bool:
+        """Whether another site's page makes a request that changes something or opens a socket."""
+        if self.scope["type"] == "http" and self.scope["method"] in _SAFE_METHODS:
+            return False
+        origin = self.headers.get("origin")
+        return origin is not None and urlsplit(origin).netloc != self.headers.get("host")
+
+    @property
+    def exists(self) -> bool:
+        return self.path == "/" or self.path.startswith((*_GRADIO, *_OWN))
+
+
+def set_cookie(response: Response, name: str, value: str, *, secure: bool) -> None:
+    response.set_cookie(
+        name, value, max_age=SESSION_SECONDS, httponly=True, samesite="lax", secure=secure, path="/"
+    )
+
+
+def _with_headers(send: Send, visit: _Visit) -> Send:
+    """Put the headers that every answer has on what is sent; on the page itself also the nonce."""
+    page = visit.scope["type"] == "http" and visit.path == "/" and visit.scope["method"] == "GET"
+    pending: list[Message] = []
+
+    async def wrapped(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            _add_headers(MutableHeaders(scope=message), visit)
+            if page:
+                pending.append(message)
+                return
+        if pending and message["type"] == "http.response.body":
+            pending.append(message)
+            if message.get("more_body"):
+                return
+            for whole in _with_nonce(pending, visit.nonce):
+                await send(whole)
+            return
+        await send(message)
+
+    return wrapped
+
+
+def _add_headers(headers: MutableHeaders, visit: _Visit) -> None:
+    headers["Content-Security-Policy"] = _policy(visit.nonce)
+    headers["X-Content-Type-Options"] = "nosniff"
+    headers["X-Frame-Options"] = "SAMEORIGIN"
+    headers["Referrer-Policy"] = "no-referrer"
+    headers["Cross-Origin-Opener-Policy"] = "same-origin"
+    headers["Permissions-Policy"] = "microphone=(self), camera=(), geolocation=()"
+    if visit.path.startswith("/api/"):
+        headers["Cache-Control"] = "no-store"
+    if visit.path == "/" and visit.new_browser:
+        cookie = Response()
+        set_cookie(cookie, BROWSER, visit.browser, secure=visit.scope.get("scheme") == "https")
+        headers.append("Set-Cookie", cookie.headers["set-cookie"])
+
+
+def _policy(nonce: str) -> str:
+    """Nothing from another origin, and no inline script that was not in the page when it was sent.
+
+    Gradio's components set styles inline, and its templates as well as browser tests that wait for a condition
+    evaluate expressions; that gives text in the page no way to become a script.
+    """
+    return (
+        f"default-src 'none'; script-src 'self' 'nonce-{nonce}' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
+        "img-src 'self' data: blob:; font-src 'self'; media-src 'self' blob:; connect-src 'self'; "
+        "manifest-src 'self'; base-uri 'self'; form-action 'self'; frame-ancestors 'self'"
+    )
+
+
+def _with_nonce(messages: list[Message], nonce: str) -> list[Message]:
+    """The page's HTML as one message, its own scripts marked as allowed."""
+    start, body = messages[0], b"".join(message.get("body", b"") for message in messages[1:])
+    body = body.replace(b"<script", b'<script nonce="' + nonce.encode() + b'"')
+    headers = MutableHeaders(scope=start)
+    headers["Content-Length"] = str(len(body))
+    headers["Cache-Control"] = "no-store"
+    messages.clear()
+    return [start, {"type": "http.response.body", "body": body}]
+
+
+async def _refuse(response: Response, scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.close", "code": 4401 if response.status_code == 401 else 4403})
+        return
+    await response(scope, receive, send)
+
+
+async def _body(request: Request, limit: int) -> bytes:
+    body = b""
+    async for piece in request.stream():
+        body += piece
+        if len(body) > limit:
+            return b""
+    return body
+
+
+def _error(status: int, message: str) -> Response:
+    return JSONResponse({"error": message}, status)
+
+
+def _wants_html(request: Request) -> bool:
+    return "text/html" in request.headers.get("accept", "")
+
+
+def _login_failure(request: Request, status: int, message: str) -> Response:
+    if _wants_html(request):
+        return HTMLResponse(_login_page(message), status)
+    return _error(status, message)
+
+
+def _login_page(message: str) -> str:
+    alert = f'<p role="alert">{escape(message)}</p>' if message else ""
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Sign in · Parley</title>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<link rel="stylesheet" href="/parley/login.css"></head><body><form method="post" action="/login">'
+        f"<h1>Parley</h1><p>Talk with your documents.</p>{alert}"
+        '<label>User name<input name="username" autocomplete="username" required autofocus></label>'
+        '<label>Password<input name="password" type="password" autocomplete="current-password" required>'
+        "</label>"
+        "<button>Sign in</button></form></body></html>"
+    )
+
+
+def _cookies(header: str) -> dict[str, str]:
+    jar: SimpleCookie = SimpleCookie()
+    try:
+        jar.load(header)
+    except CookieError:
+        return {}
+    return {name: morsel.value for name, morsel in jar.items()}
+
+
+def _is_token(value: str) -> bool:
+    return len(value) == 32 and value.replace("-", "").replace("_", "").isalnum()
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()

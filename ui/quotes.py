@@ -1,0 +1,73 @@
+"""Which words of a passage an answer quotes, and how a page is cut to be shown. It knows text alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from rag.store import Page
+
+_SENTENCE = re.compile(r"[^.!?。！？\n]+[.!?。！？]*")
+_CITATION = re.compile(r"\s*\[\d+\]")
+_SHORTEST_QUOTE = 20  # characters; what is shorter agrees by chance
+PART = 12_000  # characters of a page that are shown at once; a text file is one long page
+
+
+@dataclass(frozen=True)
+class View:
+    """What the page view shows: one page, or a part of a long one."""
+
+    number: int  # which view, from 0
+    count: int
+    page: int | None
+    before: str
+    passage: str  # the part to highlight
+    after: str
+
+
+def quoted_spans(passage: str, answer: str) -> list[tuple[int, int]]:
+    """Where `passage` holds a whole sentence of `answer`, white space apart; [start, end) in characters."""
+    spans = []
+    for sentence in _SENTENCE.findall(_CITATION.sub("", answer)):
+        words = sentence.strip(" \t\"'“”„«»*").split()
+        if sum(map(len, words)) < _SHORTEST_QUOTE:
+            continue
+        if found := re.search(r"\s+".join(map(re.escape, words)), passage):
+            spans.append(found.span())
+    return sorted(spans)
+
+
+def marked(passage: str, answer: str) -> list[tuple[str, bool]]:
+    """The passage in pieces, each with whether the answer quotes it; the pieces join to the passage."""
+    spans = quoted_spans(passage, answer)
+    edges = sorted({0, len(passage), *(edge for span in spans for edge in span)})
+    return [
+        (passage[start:end], any(first <= start and end <= last for first, last in spans))
+        for start, end in pairwise(edges)
+    ]
+
+
+def view(pages: Sequence[Page], *, start: int, end: int, number: int | None = None) -> View | None:
+    """The view with the passage [start, end) of the whole text, or view `number`; None if there is none."""
+    parts = [part for page in pages for part in _parts(page)]
+    if number is None:
+        number = next((n for n, part in enumerate(parts) if start < part.start + len(part.text)), 0)
+    if not 0 <= number < len(parts):
+        return None
+    part = parts[number]
+    first = min(max(start - part.start, 0), len(part.text))
+    last = min(max(end - part.start, first), len(part.text))
+    text = part.text
+    return View(number, len(parts), part.page, text[:first], text[first:last], text[last:])
+
+
+def _parts(page: Page) -> list[Page]:
+    """A page in pieces of at most `PART` characters, cut after a line where there is one."""
+    parts, at = [], 0
+    while len(page.text) - at > PART:
+        cut = page.text.rfind("\n", at + PART // 2, at + PART) + 1 or at + PART
+        parts.append(Page(page.text[at:cut], page.start + at, page.page))
+        at = cut
+    return [*parts, Page(page.text[at:], page.start + at, page.page)]

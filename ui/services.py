@@ -1,0 +1,147 @@
+"""What the page needs from the rest, as plain interfaces. It knows no engine, no setting and no web."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+from langchain_core.messages import BaseMessage
+
+from rag.assistant import Event
+from rag.store import Page
+from speech.audio import AudioChunk
+
+
+class UiError(Exception):
+    """Something a person asked the page for cannot be done; the message says why and what to do."""
+
+
+class Answer(Protocol):
+    """One answer on its way; `close` ends it from any thread, any number of times."""
+
+    def __iter__(self) -> Iterator[Event]: ...
+
+    def close(self) -> None: ...
+
+
+class Assistant(Protocol):
+    def answer(self, question: str, history: Sequence[BaseMessage] = ()) -> Answer: ...
+
+
+@dataclass(frozen=True)
+class LibraryItem:
+    """One document as the page lists it."""
+
+    source: str
+    state: Literal["waiting", "reading", "ready", "failed"]
+    title: str = ""
+    reason: str = ""  # why it failed, and what to do
+    pages: int = 0
+    chunks: int = 0
+    origin: str = ""  # the corpus folder, "upload" or "url"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far the indexing that runs now has come."""
+
+    done: int
+    total: int
+    what: str = ""
+
+
+class Library(Protocol):
+    """The documents. `add_…` and `remove` take their time; the rest is quick. Any thread may call them.
+
+    They raise an error whose message is for the person.
+    """
+
+    def items(self) -> Sequence[LibraryItem]: ...
+
+    def progress(self) -> Progress | None: ...
+
+    def add_file(self, path: Path, name: str) -> object: ...
+
+    def add_url(self, url: str) -> object: ...
+
+    def remove(self, source: str) -> object: ...
+
+
+class Transcript(Protocol):
+    @property
+    def text(self) -> str: ...
+
+    @property
+    def language(self) -> str: ...
+
+    @property
+    def engine(self) -> str: ...
+
+
+class Speaker(Protocol):
+    """Speaks one answer: feed its text, iterate over its sound in another thread (`speech.turn.Speaker`)."""
+
+    def feed(self, piece: str) -> None: ...
+
+    def replace(self) -> None:
+        """What follows replaces the text so far."""
+
+    def finish(self) -> None:
+        """No more text comes; what was fed is spoken to its end."""
+
+    def stop(self) -> None:
+        """Silence, from any thread, any number of times."""
+
+    def __iter__(self) -> Iterator[AudioChunk]: ...
+
+
+@dataclass(frozen=True)
+class Voice:
+    """A voice engine the person can choose."""
+
+    name: str  # "" is the one that the settings choose
+    label: str
+    note: str = ""  # what choosing it means, e.g. that text leaves this machine
+
+
+@dataclass(frozen=True)
+class SpeakRequest:
+    """How an answer is to be spoken."""
+
+    voice: str  # the name of a `Voice`
+    speed: float  # 0.5 to 2
+    question: str  # a hint at the answer's language
+    on_notice: Callable[
+        [str], None
+    ]  # a sentence for the person: another voice took over, nothing could be spoken
+
+
+@dataclass(frozen=True)
+class EngineState:
+    """One engine in force, for the line that says what is active."""
+
+    kind: Literal["llm", "embedder", "asr", "tts"]
+    name: str
+    state: Literal["loading", "ready", "failed", "weak", "asking"]  # asking: a download waits for consent
+    why: str = ""
+    remedy: str = ""  # how to get another or a better one
+
+
+@dataclass(frozen=True)
+class Services:
+    """Everything behind the page. `speak` and `transcribe` raise an error whose message is for the person."""
+
+    assistant: Assistant
+    library: Library
+    pages: Callable[[str], Sequence[Page]]  # a source's text, page by page; empty if it is unknown
+    transcribe: Callable[[bytes, str | None], Transcript]  # a recording in any format, a language or None
+    speak: Callable[[SpeakRequest], Speaker]
+    voices: Callable[[], Sequence[Voice]]  # the first is the default; empty: there is no voice
+    engines: Callable[[], Sequence[EngineState]]
+    suggestions: Callable[[], Sequence[str]]
+    data: Path  # the folder of parley.db, feedback.jsonl and what is being uploaded
+    agree: Callable[[], None] = lambda: None  # the person agrees to the download that an engine asks for
+    users: Mapping[str, str] = field(default_factory=dict, repr=False)  # user → password; empty: no sign-in
+    local_only: bool = True  # served on loopback: a page under any other host name is refused

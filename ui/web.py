@@ -1,0 +1,106 @@
+"""The page: Gradio's Blocks for the controls, our routes for the work, one app for both.
+
+Gradio draws the controls and their theme. What is said streams over routes of our own, because Gradio's queue
+cannot be cut within a moment, and its chat reads text as HTML. It knows neither the settings nor what answers.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI
+from fastapi.staticfiles import StaticFiles
+
+from ui.api import state_routes
+from ui.chat import Chat, chat_routes
+from ui.conversations import Conversations
+from ui.guard import Guard
+from ui.library import Documents, library_routes
+from ui.services import Services
+from ui.voice import Voices, voice_routes
+
+if TYPE_CHECKING:
+    import gradio
+
+ASSETS = Path(__file__).parent / "assets"
+_HEAD = (
+    '<link rel="stylesheet" href="/parley/parley.css"><script type="module" src="/parley/main.js"></script>'
+)
+
+
+def build_ui(services: Services) -> FastAPI:
+    """The whole page as an ASGI app; nothing is served from any other origin."""
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    import gradio
+
+    services.data.mkdir(parents=True, exist_ok=True)
+    app = FastAPI(title="Parley", docs_url=None, redoc_url=None, openapi_url=None)
+    voices, documents = Voices(services), Documents(services)
+    chat = Chat(services, Conversations(services.data / "parley.db"), voices)
+    app.include_router(chat_routes(chat))
+    app.include_router(library_routes(services, documents))
+    app.include_router(voice_routes(services, voices))
+    app.include_router(state_routes(services, documents))
+    app.mount("/parley", StaticFiles(directory=ASSETS))
+    gradio.mount_gradio_app(
+        app,
+        _blocks(),
+        path="/",
+        ssr_mode=False,
+        footer_links=[],
+        run_history=False,
+        show_error=False,
+        theme=_theme(),
+        head=_HEAD,
+    )
+    app.add_middleware(Guard, users=services.users, local_only=services.local_only)
+    return app
+
+
+def _theme() -> gradio.themes.Base:
+    """System fonts: Gradio's own themes fetch theirs from another origin."""
+    import gradio
+
+    sans = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "sans-serif")
+    mono = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")
+    return gradio.themes.Base(primary_hue="teal", neutral_hue="stone", font=sans, font_mono=mono)
+
+
+def _blocks() -> Any:
+    """Places and controls, with the ids that are part of the contract; the scripts fill and connect them."""
+    import gradio as gr
+
+    with gr.Blocks(title="Parley", analytics_enabled=False, fill_width=True) as blocks:
+        with gr.Row(elem_id="top"):
+            gr.Column(elem_id="brand")
+            gr.Column(elem_id="engines")
+            gr.Column(elem_id="tools")
+        with gr.Row(elem_id="main"):
+            with gr.Column(elem_id="left"):
+                gr.Button("New conversation", elem_id="new")
+                gr.Column(elem_id="upload")
+                gr.Column(elem_id="library")
+                gr.Column(elem_id="history")
+            with gr.Column(elem_id="middle"):
+                gr.Column(elem_id="chat")
+                with gr.Column(elem_id="composer"):
+                    gr.Column(elem_id="hint")
+                    gr.Textbox(
+                        elem_id="question",
+                        label="Question",
+                        placeholder="Ask your documents…",
+                        lines=1,
+                        max_lines=8,
+                        container=False,
+                    )
+                    with gr.Row(elem_id="actions"):
+                        gr.Button("Record", elem_id="mic")
+                        gr.Column(elem_id="latency")
+                        gr.Button("Stop", elem_id="stop", interactive=True)
+                        gr.Button("Send", elem_id="send", variant="primary")
+            with gr.Column(elem_id="right"):
+                gr.Column(elem_id="sources")
+                gr.Column(elem_id="page-view")
+    return blocks
