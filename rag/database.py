@@ -132,6 +132,10 @@ class Pool:
         self._idle: queue.LifoQueue[sqlite3.Connection] = queue.LifoQueue()
         self._closed = threading.Event()
 
+    @property
+    def closed(self) -> bool:
+        return self._closed.is_set()
+
     @contextmanager
     def connection(self) -> Iterator[sqlite3.Connection]:
         if self._closed.is_set():

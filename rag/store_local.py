@@ -15,7 +15,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import astuple, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 LOCK_FILE = "derived.lock"
 LOCK_SECONDS = 60.0  # how long another process may be writing a derived index until we give up
-REPLAY_SECONDS = 2.0  # while documents are added one after the other, the derived indexes follow this often
+FOLLOW_SECONDS = 2.0  # while documents are added one after the other, the derived indexes follow this often
 _BATCH = 4096  # rows that are read at a time
 _SOURCE_COLUMNS = ", ".join(field.name for field in fields(Source))
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
@@ -59,7 +59,7 @@ class LocalStore:
         self._vectors.load(epoch)
         self._texts = TextIndex(folder / FOLDER)
         self._texts.open()
-        self._replayed = 0.0  # when
+        self._followed = 0.0  # when the derived indexes were last brought up to date after a change
         self._drop_what_is_ahead()
 
     # What is stored
@@ -136,11 +136,11 @@ class LocalStore:
 
     def close(self) -> None:
         """Bring the derived files up to date, as far as that is worth it."""
+        if self._pool.closed:
+            return
         try:
-            self._refresh_texts()
-            self._refresh_vectors()
-            with self._replaying:
-                self._save_vectors(closing=True)
+            self._catch_up()
+            self._save_vectors(closing=True)
         except StoreError as error:  # nothing is lost: they are replayed when the store is opened again
             log.warning("The search indexes could not be written: %s", error)
         finally:
@@ -154,41 +154,28 @@ class LocalStore:
 
     def search_text(self, query: str, k: int) -> list[Hit]:
         text = _clean(query)
-        try:
-            return self._search(lambda: self._texts.search(text, k), self._refresh_texts, k)
-        except DamagedError:
-            log.warning("%s is damaged; it is made again.", FOLDER)
-            self._remake_texts()
-            return self._search(lambda: self._texts.search(text, k), self._refresh_texts, k)
+        return self._search(lambda: self._texts.search(text, k), self._refresh_texts, k)
 
     def _search(
-        self, search: Callable[[], list[tuple[int, float]]], refresh: Callable[[], None], k: int
+        self,
+        search: Callable[[], list[tuple[int, float]]],
+        refresh: Callable[[sqlite3.Connection], None],
+        k: int,
     ) -> list[Hit]:
-        if k < 1:
-            return []
-        for _ in range(3):
-            refresh()
-            found = search()
-            hits = self._hits(found)
+        """Search and read in one view of the database; again if the index was ahead of it, or was damaged."""
+        hits: list[Hit] = []
+        for attempt in range(4 if k > 0 else 0):
+            with self._replaying if attempt else nullcontext(), self._pool.transaction() as db:
+                try:
+                    refresh(db)
+                    found = search()
+                except DamagedError:
+                    self._drop_texts()
+                    continue
+                hits = _read_hits(db, found)
             if len(hits) == len(found):
-                return hits
-        return (
-            hits  # a document was replaced between each search and its reading: what is left of it is whole
-        )
-
-    def _hits(self, found: list[tuple[int, float]]) -> list[Hit]:
-        ids = [number for number, _ in found]
-        chunks: dict[int, Chunk] = {}
-        with self._pool.transaction() as db:
-            for at in range(0, len(ids), 500):
-                some = ids[at : at + 500]
-                rows = db.execute(
-                    'SELECT c.id, source, text, start, "end", page, c.title, section, header FROM chunks c '
-                    f"JOIN documents d ON d.id = c.document WHERE c.id IN ({_marks(some)})",
-                    some,
-                )
-                chunks |= {number: Chunk(*row) for number, *row in rows}
-        return [Hit(number, chunks[number], score) for number, score in found if number in chunks]
+                break
+        return hits  # whole in any case; short only if another process replaced documents all the while
 
     def _checked(self, vectors: NDArray[np.float32], count: int) -> NDArray[np.float32]:
         rows = np.ascontiguousarray(vectors, dtype=np.float32).reshape(count, -1)
@@ -215,16 +202,58 @@ class LocalStore:
 
     def _follow(self) -> None:
         """After a change: replay at once, unless many come one after the other."""
-        if time.monotonic() - self._replayed < REPLAY_SECONDS:
+        if time.monotonic() - self._followed < FOLLOW_SECONDS:
             return
-        self._refresh_texts()
-        self._refresh_vectors()
-        self._replayed = time.monotonic()
+        self._catch_up()
+        self._save_vectors(closing=False)
+        self._followed = time.monotonic()
 
-    def _behind(self, stamp: Stamp) -> bool:
-        with self._pool.connection() as db:
-            epoch, generation = self._stamp(db)
-        return stamp[0] != epoch or stamp[1] < generation
+    def _catch_up(self) -> None:
+        with self._replaying, self._pool.transaction() as db:
+            self._refresh_vectors(db)
+            try:
+                self._refresh_texts(db)
+            except DamagedError:
+                self._drop_texts()
+                self._refresh_texts(db)
+
+    def _refresh_vectors(self, db: sqlite3.Connection) -> None:
+        stamp = self._stamp(db)
+        if not _is_behind(self._vectors.stamp, stamp):
+            return
+        with self._replaying:
+            if self._vectors.stamp[0] != stamp[0]:
+                self._vectors.clear()
+            since = self._vectors.stamp[1]
+            if _is_behind(self._vectors.stamp, stamp):
+                self._vectors.change(_removed_ranges(db, since), _added_vectors(db, since), stamp)
+
+    def _save_vectors(self, *, closing: bool) -> None:
+        with self._replaying:
+            if self._vectors.worth_saving(closing=closing):
+                with self._locked():
+                    self._vectors.save()
+
+    def _refresh_texts(self, db: sqlite3.Connection) -> None:
+        stamp = self._stamp(db)
+        if not _is_behind(self._texts.stamp, stamp):
+            return
+        with self._replaying:
+            self._texts.open()  # another process may have brought it up to date
+            if not _is_behind(self._texts.stamp, stamp):
+                return
+            with self._locked():
+                self._texts.open()
+                if self._texts.stamp[0] != stamp[0]:
+                    self._texts.clear()
+                since = self._texts.stamp[1]
+                if _is_behind(self._texts.stamp, stamp):
+                    self._texts.change(_removed_documents(db, since), _added_texts(db, since), stamp)
+
+    def _drop_texts(self) -> None:
+        log.warning("%s is damaged; it is made again.", FOLDER)
+        with self._replaying, self._locked():
+            self._texts.clear()
 
     def _drop_what_is_ahead(self) -> None:
         """Where an older copy of the database was put back, what was derived from the newer is worthless."""
@@ -233,52 +262,7 @@ class LocalStore:
         if self._vectors.stamp > (epoch, generation) and self._vectors.stamp[0] == epoch:
             self._vectors.clear()
         if self._texts.stamp > (epoch, generation) and self._texts.stamp[0] == epoch:
-            with self._locked():
-                self._texts.clear()
-
-    def _refresh_vectors(self) -> None:
-        if not self._behind(self._vectors.stamp):
-            return
-        with self._replaying:
-            with self._pool.transaction() as db:
-                self._replay_vectors(db)
-            self._save_vectors(closing=False)
-
-    def _replay_vectors(self, db: sqlite3.Connection) -> None:
-        stamp = self._stamp(db)
-        if stamp[0] != self._vectors.stamp[0]:
-            self._vectors.clear()
-        since = self._vectors.stamp[1]
-        self._vectors.change(_removed_ranges(db, since), _added_vectors(db, since), stamp)
-
-    def _save_vectors(self, *, closing: bool) -> None:
-        if self._vectors.worth_saving(closing=closing):
-            with self._locked():
-                self._vectors.save()
-
-    def _refresh_texts(self) -> None:
-        if not self._behind(self._texts.stamp):
-            return
-        with self._replaying:
-            self._texts.open()  # another process may have brought it up to date
-            if not self._behind(self._texts.stamp):
-                return
-            with self._locked(), self._pool.transaction() as db:
-                self._texts.open()
-                self._replay_texts(db)
-
-    def _replay_texts(self, db: sqlite3.Connection) -> None:
-        stamp = self._stamp(db)
-        if stamp[0] != self._texts.stamp[0]:
-            self._texts.clear()
-        since = self._texts.stamp[1]
-        if since < stamp[1] or self._texts.stamp[0] != stamp[0]:
-            self._texts.change(_removed_documents(db, since), _added_texts(db, since), stamp)
-
-    def _remake_texts(self) -> None:
-        with self._replaying, self._locked():
-            self._texts.clear()
-        self._refresh_texts()
+            self._drop_texts()
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -347,6 +331,24 @@ def _insert_chunks(
 def _chunk_row(number: int, document: int, chunk: Chunk) -> tuple[object, ...]:
     texts = map(_clean, (chunk.title, chunk.section, chunk.header, chunk.text))
     return number, document, chunk.start, chunk.end, chunk.page, *texts, _digest(chunk.indexed_text)
+
+
+def _read_hits(db: sqlite3.Connection, found: list[tuple[int, float]]) -> list[Hit]:
+    ids = [number for number, _ in found]
+    chunks: dict[int, Chunk] = {}
+    for at in range(0, len(ids), 500):
+        some = ids[at : at + 500]
+        rows = db.execute(
+            'SELECT c.id, source, text, start, "end", page, c.title, section, header FROM chunks c '
+            f"JOIN documents d ON d.id = c.document WHERE c.id IN ({_marks(some)})",
+            some,
+        )
+        chunks |= {number: Chunk(*row) for number, *row in rows}
+    return [Hit(number, chunks[number], score) for number, score in found if number in chunks]
+
+
+def _is_behind(derived: Stamp, database: Stamp) -> bool:
+    return derived[0] != database[0] or derived[1] < database[1]
 
 
 def _removed_ranges(db: sqlite3.Connection, since: int) -> list[tuple[int, int]]:

@@ -34,6 +34,19 @@ class DamagedError(Exception):
     """The index was opened but its contents cannot be read; it has to be made again."""
 
 
+@contextmanager
+def _damage() -> Iterator[None]:
+    """Turn whatever tantivy says of files that it cannot use into one error; nothing else is caught."""
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        raise DamagedError from error
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # PyO3's; it has no public name
+            raise
+        raise DamagedError from error
+
+
 class TextIndex:
     """BM25 over header and text. Searches may come from any thread; changes one after the other."""
 
@@ -75,14 +88,13 @@ class TextIndex:
             if self._index is None and not self._path.is_dir():
                 return
             try:
-                self._index = self._index or self._open_index()
-                self._index.reload()
-                self._searcher = self._index.searcher()
-                self.stamp = self._read_stamp()
-            except (ValueError, OSError) as error:  # tantivy raises ValueError for whatever it cannot read
-                log.warning(
-                    "%s cannot be read (%s); it is made again.", self._path.name, type(error).__name__
-                )
+                with _damage():
+                    self._index = self._index or self._open_index()
+                    self._index.reload()
+                    self._searcher = self._index.searcher()
+                    self.stamp = self._read_stamp()
+            except DamagedError:
+                log.warning("%s cannot be read; it is made again.", self._path.name)
                 self._forget()
 
     def _open_index(self) -> Any:
@@ -117,7 +129,7 @@ class TextIndex:
 
         The caller holds the lock on the data folder.
         """
-        with self._writer() as writer:
+        with _damage(), self._writer() as writer:
             for document in (*removed, _STAMP):
                 writer.delete_documents_by_term("document", document)
             for number, document, header, text in added:
@@ -137,12 +149,12 @@ class TextIndex:
                 self._index = self._open_index()
         writer = self._index.writer(_HEAP, 1)
         try:
+            writer.garbage_collect_files()  # a killed process leaves files whose names the next commit needs
             yield writer
+            writer.commit()
         except BaseException:
             writer.rollback()
             raise
-        else:
-            writer.commit()
         finally:
             writer.wait_merging_threads()
 
@@ -153,11 +165,9 @@ class TextIndex:
             searcher = self._searcher
         if not words or searcher is None:
             return []
-        try:
+        with _damage():
             hits = searcher.search(self._any_of(words), k, count=False).hits
             ids = searcher.fast_field_values("id", [address for _, address in hits])
-        except (ValueError, OSError) as error:  # tantivy raises ValueError for whatever it cannot read
-            raise DamagedError from error
         return [(int(number), float(score)) for number, (score, _) in zip(ids, hits, strict=True)]
 
     def _any_of(self, words: list[str]) -> Any:

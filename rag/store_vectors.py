@@ -48,7 +48,8 @@ class VectorIndex:
         return self._faiss.IndexIDMap(self._faiss.IndexFlatIP(self._dimension))
 
     def __len__(self) -> int:
-        return int(self._index.ntotal)
+        count: int = self._index.ntotal
+        return count
 
     def search(self, vector: NDArray[np.float32], k: int) -> list[tuple[int, float]]:
         """(id, cosine) of the `k` nearest, best first."""
@@ -94,8 +95,9 @@ class VectorIndex:
 
     def worth_saving(self, *, closing: bool) -> bool:
         """Whether enough changed to write the whole file again; what is not in it is replayed at opening."""
-        share = 50 if closing else 4
-        return self._unsaved * share > self._index.ntotal or (closing and not self._path.exists())
+        if closing:
+            return self._unsaved * 50 > len(self) or not self._path.exists()
+        return self._unsaved > max(4096, len(self) // 4)
 
     def save(self) -> None:
         """Write beside and rename. The caller holds the lock on the data folder; searches go on meanwhile."""
