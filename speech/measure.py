@@ -1,7 +1,7 @@
 """How soon an answer is heard: a text at a language model's pace, spoken as it comes and in the old order.
 
-The old order is the tutorials': the whole recording, then the whole answer, then the whole speech, and only then
-sound. It does not know any model; the pace is given.
+The old order is the tutorials': the whole recording, then the whole answer, then the whole speech, and
+only then sound. It does not know any model; the pace is given.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from speech.tts import Synthesizer
 from speech.turn import Speaker, warm
 
 ANSWER = (
-    "The museum closes at six in the evening. [1] On Thursdays it stays open until nine, and entry is free from "
-    "seven. [2] A ticket costs €12.50 for adults and half of that for students. [1] Dr. Smith leads a tour at 11:30 "
-    "every day. Large bags must be left at the cloakroom, which is 20 m to the left of the entrance. [3] The café on "
-    "the second floor serves lunch from noon."
+    "The museum closes at six in the evening. [1] On Thursdays it stays open until nine, and entry is "
+    "free from seven. [2] A ticket costs €12.50 for adults and half of that for students. [1] Dr. Smith"
+    " leads a tour at 11:30 every day. Large bags must be left at the cloakroom, which is 20 m to the "
+    "left of the entrance. [3] The café on the second floor serves lunch from noon."
 )
 
 

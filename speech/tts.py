@@ -206,6 +206,10 @@ def _openai(wanted: _Wanted) -> Synthesizer:
         raise SynthesisError(
             "The speech server has no address. Set PARLEY_TTS_URL, as http://127.0.0.1:8880/v1."
         )
+    if urlsplit(wanted.url).scheme not in ("http", "https"):
+        raise SynthesisError(
+            "The speech server's address is no URL. Set PARLEY_TTS_URL, as http://host:8880/v1."
+        )
     if wanted.offline and urlsplit(wanted.url).hostname not in ("127.0.0.1", "::1", "localhost"):
         raise SynthesisError(
             "PARLEY_OFFLINE forbids a speech server on another machine. Set PARLEY_TTS=espeak-ng."

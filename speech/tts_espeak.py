@@ -17,7 +17,7 @@ import threading
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -45,6 +45,7 @@ _SPOKEN_AS = {
     "in": "id",
     "fr": "fr-fr",
 }
+_INCOMPLETE = frozenset({"fo", "kaa", "xex"})  # the package lacks their dictionaries
 _IDEOGRAPH = re.compile("[\u4e00-\u9fff]")
 
 
@@ -66,6 +67,13 @@ class _Voice(ctypes.Structure):
 
 
 _CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
+
+
+class _Spoken(NamedTuple):
+    """A voice: what the library calls it, and the language it speaks."""
+
+    identifier: str
+    language: str
 
 
 class _Library:
@@ -100,18 +108,22 @@ class _Library:
             )
         return rate
 
-    def _list_voices(self) -> dict[str, str]:
-        """Language code or voice name, in lower case → the language of that voice."""
+    def _list_voices(self) -> dict[str, _Spoken]:
+        """Language code or voice name, in lower case → the voice; of several, the one of that very name."""
         self._lib.espeak_ListVoices.restype = ctypes.POINTER(ctypes.POINTER(_Voice))
-        found: dict[str, str] = {}
-        voices = self._lib.espeak_ListVoices(None)
-        index = 0
-        while voices[index]:
-            voice = voices[index].contents
-            codes = list(_codes(voice.languages))
-            for name in (*codes, voice.name.decode(), voice.identifier.decode()):
-                found.setdefault(name.lower(), codes[0] if codes else "")
-            index += 1
+        voices: list[tuple[list[str], _Spoken]] = []
+        listed, index = self._lib.espeak_ListVoices(None), 0
+        while listed[index]:
+            voice, index = listed[index].contents, index + 1
+            identifier, codes = voice.identifier.decode(), list(_codes(voice.languages))
+            file = identifier.rpartition("/")[2].lower()
+            if codes and file not in _INCOMPLETE:
+                voices.append(([file, *codes, voice.name.decode().lower()], _Spoken(identifier, codes[0])))
+        found: dict[str, _Spoken] = {}
+        for rank in range(max(len(names) for names, _ in voices)):
+            for names, spoken in voices:
+                if rank < len(names):
+                    found.setdefault(names[rank], spoken)
         return found
 
     def _collect(self, samples: Any, count: int, _events: Any) -> int:
@@ -128,7 +140,7 @@ class _Library:
             )
         self._lib.espeak_SetParameter(_RATE_PARAMETER, round(_WORDS_PER_MINUTE * speed), 0)
         self._pieces = []
-        encoded = text.encode("utf-8")
+        encoded = text.replace("\0", " ").encode("utf-8", "replace")
         status = self._lib.espeak_Synth(
             encoded, ctypes.c_size_t(len(encoded) + 1), 0, 1, 0, _UTF8, None, None
         )
@@ -198,20 +210,21 @@ class EspeakSynthesizer:
         with _LOCK:
             known = _library().voices
         if self._voice is not None:
-            spoken = known[self._voice.lower().partition("+")[0]]
-            if _same_language(spoken, language):
-                return self._voice
+            name, plus, variant = self._voice.partition("+")
+            spoken = known[name.lower()]
+            if _same_language(spoken.language, language):
+                return spoken.identifier + plus + variant
             self._say(f"The voice {self._voice} does not speak {language}; another one reads this answer.")
-        for code in (_SPOKEN_AS.get(language.lower(), language.lower()), base_language(language)):
-            code = _SPOKEN_AS.get(code, code)
-            if code in known:
-                return code
+        base = base_language(language)
+        for code in (language.replace("_", "-").lower(), base):
+            if found := known.get(_SPOKEN_AS.get(code, code)):
+                return found.identifier
         raise UnspokenError(
             f"espeak-ng has no voice for the language {language!r}. Choose another engine by PARLEY_TTS."
         )
 
     def _warn_of_ideographs(self, text: str, voice: str) -> None:
-        if voice == "ja" and _IDEOGRAPH.search(text):
+        if voice.endswith("/ja") and _IDEOGRAPH.search(text):
             self._say("espeak-ng reads Japanese kana only, and no kanji; choose gTTS or Kokoro for Japanese.")
 
     def _say(self, message: str) -> None:
@@ -226,5 +239,5 @@ def _same_language(spoken: str, language: str) -> bool:
     return base_language(spoken) in {wanted, base_language(_SPOKEN_AS.get(wanted, wanted))}
 
 
-def _languages(known: dict[str, str]) -> set[str]:
-    return {code for code in known.values() if code}
+def _languages(known: dict[str, _Spoken]) -> set[str]:
+    return {spoken.language for spoken in known.values()}

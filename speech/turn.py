@@ -11,6 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 
 from speech.audio import AudioChunk, Samples
 from speech.language import guess_language
@@ -138,11 +139,11 @@ class Speaker:
 
     def _work(self) -> None:
         try:
-            warm()
+            self._guarded(warm)
             while (found := self._next_sentences()) is not None:
                 version, sentences = found
                 for sentence in sentences:
-                    self._say(sentence, version)
+                    self._guarded(partial(self._say, sentence, version))
         finally:
             with self._changed:
                 self._said_all = True
@@ -165,12 +166,16 @@ class Speaker:
         """Synthesise one sentence into the queue, unless it was stopped or replaced meanwhile."""
         if self._gone(version):
             return
+        if self._fixed is None:
+            self._language = guess_language(sentence, self._language)
+        text = speakable(sentence, self._language)
+        if text:
+            self._synthesize(text, version)
+
+    def _guarded(self, work: Callable[[], None]) -> None:
+        """Do a part of the work; what goes wrong in it is told, and ends nothing but that part."""
         try:
-            if self._fixed is None:
-                self._language = guess_language(sentence, self._language)
-            text = speakable(sentence, self._language)
-            if text:
-                self._synthesize(text, version)
+            work()
         except SynthesisError as error:
             self._report(str(error))
         except (

@@ -26,7 +26,7 @@ from speech.tts import (
     WithStandby,
     open_synthesizer,
 )
-from speech.tts_espeak import EspeakSynthesizer
+from speech.tts_espeak import EspeakSynthesizer, _library
 from speech.tts_gtts import GttsSynthesizer
 from speech.tts_kokoro import KokoroSynthesizer
 from speech.tts_openai import OpenAISynthesizer
@@ -146,6 +146,7 @@ def test_every_engine_is_opened_by_name() -> None:
         ("espeak-ng", {"speed": 3.0}, "between 0.5 and 2"),
         ("espeak-ng", {"voice": "klingonish"}, "en-us"),
         ("openai", {}, "PARLEY_TTS_URL"),
+        ("openai", {"url": "voice.example:80"}, "PARLEY_TTS_URL"),
         ("openai", {"url": "http://voice.example/v1", "offline": True}, "PARLEY_OFFLINE"),
         ("kokoro", {}, "pip install 'kokoro"),
     ],
@@ -198,10 +199,18 @@ def test_espeak_takes_a_voice_of_the_language_and_never_another() -> None:
     assert alike(english, _sound(list(EspeakSynthesizer().synthesize("Haus und Garten", "en")))) > 0.9
     assert alike(english, german) < 0.8
     assert list(EspeakSynthesizer(voice="en-us+f3").synthesize("Yes", "en"))
-    for code in ("zh", "zh-CN", "pt-BR", "no", "iw", "uk", "en_GB"):
+    for code in ("zh", "zh-CN", "zh-TW", "pt", "pt-BR", "no", "iw", "uk", "en_GB", "fr", "es", "sr"):
         assert list(EspeakSynthesizer().synthesize("1", code))
     with pytest.raises(UnspokenError, match="PARLEY_TTS"):
         list(EspeakSynthesizer().synthesize("kumusta", "tlh"))
+
+
+def test_espeak_speaks_every_language_that_it_names(capfd: pytest.CaptureFixture[str]) -> None:
+    voice = EspeakSynthesizer()
+    codes = {spoken.language for spoken in _library().voices.values()}
+    assert {"en-us", "de", "fr-fr", "cmn", "ja", "ru", "ar", "hi"} <= codes
+    assert [code for code in sorted(codes) if not list(voice.synthesize("12 ama ама", code))] == []
+    assert capfd.readouterr().err == ""  # the library complains there of a dictionary that is missing
 
 
 def test_espeak_says_that_it_reads_no_kanji() -> None:
@@ -209,6 +218,11 @@ def test_espeak_says_that_it_reads_no_kanji() -> None:
     list(EspeakSynthesizer(on_notice=notices.append).synthesize("博物館です。閉館です。", "ja"))
     assert len(notices) == 1
     assert "kanji" in notices[0]
+
+
+def test_espeak_is_not_upset_by_odd_characters() -> None:
+    for text in ("a\0b", "\ud800 yes", "", "\n", "👍", "[[h@'loU]] <speak>yes"):
+        list(EspeakSynthesizer().synthesize(text))
 
 
 def test_espeak_speaks_a_long_text_in_parts() -> None:
