@@ -107,10 +107,11 @@ def _with_subject(text: str, pronoun: re.Match[str], topic: Topic, language: Lan
     subject = _referent(word, topic)
     if language is not ENGLISH or not subject or word not in ENGLISH.pronouns:
         return f"{text} ({topic.question})", topic
-    possessive = word in POSSESSIVES or (word == "her" and _followed_by_content(text, pronoun))
+    possessive = word in POSSESSIVES and (word != "her" or _followed_by_content(text, pronoun))
     inserted = f"{subject}'s" if possessive else subject
     whole = text[: pronoun.start()] + inserted + text[pronoun.end() :]
-    return whole, Topic(subject, whole)
+    names = [name for name in _names(topic.question) if name not in whole and word not in PERSONS]
+    return f"{whole} ({', '.join(names)})" if names else whole, Topic(subject, whole)
 
 
 def _referent(pronoun: str, topic: Topic) -> str:
@@ -235,9 +236,13 @@ def _points_back(text: str, words: list[re.Match[str]], at: int) -> bool:
         )
     if word not in {"this", "that", "these", "those"} or following in TIMES | TEXTS | {"who"}:
         return False
+    if not following:
+        return True
     if _subject(text[: words[at].start()], ENGLISH) and previous not in INVERTING | PREPOSITIONS:
         return False
-    if word != "that" or not previous or not following or previous in INVERTING:
+    if at + 2 < len(words) and words[at + 2][0].casefold() in LINKS:
+        return False  # "that tower in the harbour" says which one itself
+    if word != "that" or not previous or previous in INVERTING:
         return True
     return previous in PREPOSITIONS and following in ENGLISH.function
 

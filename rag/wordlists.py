@@ -72,7 +72,7 @@ ENGLISH = Language(
     ),
     references=(
         r"\b(?:(?:any|some|what|where|who|how)(?:one|thing|where)? else"
-        r"|(?:the (?:same|others?|former|latter)|why not|what then)(?=\W*$)"
+        r"|(?:the (?:same|others?|former|latter)|why not|what then|more|too)(?=\W*$)"
         r"|(?:which|that|this|another|the \w+|any|each|is there|are there) ones?"
         r"|(?:more|other|further) (?:details?|information)|(?:tell|give|show|say)(?: (?:me|us))? more"
         r"|explain (?:that|this|more)|since when|are there any(?=\W*$))\b"
