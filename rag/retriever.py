@@ -11,8 +11,7 @@ It does not know where the store keeps its chunks, nor what is done with the pas
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -27,7 +26,7 @@ from pydantic import Field
 from rag.cancel import current
 from rag.chunks import Chunk
 from rag.store import ChunkStore, Hit
-from rag.terms import question_terms, terms
+from rag.terms import coverage, term_weights, terms
 
 DEFAULT_FLOOR = 0.05
 CANDIDATES = 50  # from each of the two searches
@@ -112,24 +111,13 @@ def _candidates(query: str, dense: Sequence[Hit], sparse: Sequence[Hit]) -> list
     chunks = {hit.id: hit.chunk for hit in (*dense, *sparse)}
     cosines = {hit.id: hit.score for hit in dense}
     lowest = min(cosines.values(), default=0.0)  # what only BM25 found is at most this near
-    coverages = _coverages(query, {id: frozenset(terms(chunk.indexed_text)) for id, chunk in chunks.items()})
-    return [Candidate(id, chunk, cosines.get(id, lowest), coverages[id]) for id, chunk in chunks.items()]
-
-
-def _coverages(query: str, held: Mapping[int, frozenset[str]]) -> dict[int, float]:
-    """Share of the question's idf mass that each chunk's terms hold.
-
-    A term's frequency is counted among the candidates: those are the chunks it has to tell apart, and a rare
-    term's chunks are all among them. A term that no candidate holds weighs most: it is the best sign that
-    the documents do not have the answer.
-    """
-    wanted = question_terms(query)
-    frequency = Counter(term for have in held.values() for term in wanted if term in have)
-    weight = {
-        term: math.log(1 + (len(held) - frequency[term] + 0.5) / (frequency[term] + 0.5)) for term in wanted
-    }
-    mass = sum(weight.values()) or 1.0
-    return {id: sum(weight[term] for term in wanted if term in have) / mass for id, have in held.items()}
+    held = {id: frozenset(terms(chunk.indexed_text)) for id, chunk in chunks.items()}
+    # Over the candidates only: those have to be told apart, and a rare term's chunks are all among them.
+    weights = term_weights(query, held.values())
+    return [
+        Candidate(id, chunk, cosines.get(id, lowest), coverage(weights, held[id]))
+        for id, chunk in chunks.items()
+    ]
 
 
 def _same_place(one: Chunk, other: Chunk) -> bool:

@@ -1,9 +1,10 @@
-"""Text → stemmed terms, for comparing words beyond what an index answers. It knows no index, no ranking."""
+"""Text → stemmed terms, and how much of a question a text's terms cover. It knows no index, no passage."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
+import math
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Set
 from functools import cache
 
 # English words that a question is made of, whatever it asks for; the usual stop lists have no "what".
@@ -14,18 +15,38 @@ _FUNCTION_WORDS = """
     what when where which who whom whose why will with would you your
 """
 _LONGEST = 60  # characters of a term; what is longer is no word
-_IDEOGRAPH = re.compile(r"([\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff])")  # written without spaces
+# Scripts that put no space between words are taken character by character; all else word by word.
+_UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+_WORD = rf"[{_UNSPACED}]|[[\p{{L}}\p{{M}}\p{{N}}]&&[^{_UNSPACED}]]+"
 
 
 def terms(text: str) -> list[str]:
-    """The stemmed terms of `text` in order, lower case; each ideograph and kana is a term of its own."""
-    return _analyzer()(_IDEOGRAPH.sub(r" \1 ", text))
+    """The terms of `text` in order: lower case, without accents, stemmed as English."""
+    return _analyzer()(text)
 
 
 def question_terms(question: str) -> list[str]:
     """The distinct terms that an answer would share; function words only where it has no others."""
     distinct = list(dict.fromkeys(terms(question)))
     return [term for term in distinct if term not in _stop_terms()] or distinct
+
+
+def term_weights(question: str, texts: Collection[Set[str]]) -> dict[str, float]:
+    """The question's terms → their share of its inverse document frequency in `texts`, sets of terms.
+
+    A term that no text holds weighs most: it is the best sign that the answer is not there.
+    """
+    wanted = question_terms(question)
+    frequency = Counter(term for text in texts for term in wanted if term in text)
+    absent = {term: len(texts) - frequency[term] + 0.5 for term in wanted}
+    weight = {term: math.log(1 + absent[term] / (frequency[term] + 0.5)) for term in wanted}
+    mass = sum(weight.values())
+    return {term: each / mass for term, each in weight.items()}
+
+
+def coverage(weights: Mapping[str, float], text: Set[str]) -> float:
+    """How much of the question the terms of `text` cover, 0 to 1. `weights`: from `term_weights`."""
+    return sum(weight for term, weight in weights.items() if term in text)
 
 
 @cache
@@ -37,10 +58,11 @@ def _stop_terms() -> frozenset[str]:
 def _analyzer() -> Callable[[str], list[str]]:
     import tantivy
 
-    builder = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.simple())
+    builder = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.regex(_WORD))
     for step in (
         tantivy.Filter.remove_long(_LONGEST),
         tantivy.Filter.lowercase(),
+        tantivy.Filter.ascii_fold(),
         tantivy.Filter.stemmer("english"),
     ):
         builder = builder.filter(step)
