@@ -97,7 +97,7 @@ _TIME = re.compile(
 )
 _A_YEAR = r"(1[1-9]\d\d|20\d\d)"
 _YEAR = re.compile(
-    r"(?<![\d.,/:€$£-])(1[1-9]\d\d|20\d\d)(s?)(?![\d:/%€$]|[.,]\d)"
+    r"(?<![\d.,/:€$£])(?<![\d)]-)(1[1-9]\d\d|20\d\d)(s?)(?![\d:/%€$]|[.,]\d)"
     r"(?!\s+(?:percent|people|million|billion|thousand)\b)(?!\s+(?!is|was|has|as|its|this|does)[a-z]+s\b)"
 )
 _BEFORE_YEAR = re.compile(

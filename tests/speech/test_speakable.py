@@ -51,6 +51,7 @@ def test_markup_goes(text: str, said: str) -> None:
         ("at 9:05, 12:00 or 00:00", "at 9 oh 5, 12 o'clock or midnight"),
         ("from 9 a.m. to 5:30 p.m.", "from 9 AM to 5 30 PM."),
         ("in 1987 and the 1990s", "in nineteen eighty-seven and the nineteen nineties"),
+        ("the mid-1990s", "the mid-nineteen nineties"),
         ("1939–1945", "nineteen thirty-nine to nineteen forty-five"),
         ("on 2024-05-03", "on May 3rd, twenty twenty-four"),
         ("on May 3, 2024", "on May 3rd, twenty twenty-four"),
