@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rag.assistant import Assistant, Responder
     from rag.corpus import Corpus
     from rag.embeddings import Embedder
-    from rag.retriever import HybridRetriever
+    from rag.retriever import HybridRetriever, Reranker
     from rag.store import ChunkStore
     from speech.asr import Transcriber, Transcript
     from speech.tts import Synthesizer
@@ -249,18 +249,24 @@ class Engines:
     def retriever(self) -> HybridRetriever:
         """The retriever over this data folder; waits for the index."""
         if self._retriever is None:
-            from rag.retriever import DEFAULT_FLOOR, HybridRetriever, open_reranker
+            from rag.retriever import DEFAULT_FLOOR, HybridRetriever
 
             settings = self.settings
-            named = settings.reranker != "none"
             self._retriever = HybridRetriever(
                 store=self.library.get()[0],
                 embedder=self.embedder.get(),
                 k=settings.k,
                 floor=DEFAULT_FLOOR if settings.floor is None else settings.floor,
-                reranker=open_reranker(settings.reranker, offline=settings.offline) if named else None,
+                reranker=self._reranker(),
             )
         return self._retriever
+
+    def _reranker(self) -> Reranker | None:
+        if self.settings.reranker == "none":
+            return None
+        from rag.rerank import open_reranker
+
+        return open_reranker(self.settings.reranker, offline=self.settings.offline, token=self._token)
 
     def quoting(self) -> Responder:
         """What answers without a language model."""

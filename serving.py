@@ -1,0 +1,311 @@
+"""`app.py serve`: the page at once, and behind it everything else as it becomes ready.
+
+The page answers before any model is loaded; what is still loading says so there. It knows the page and the
+engines, and nothing of what is inside either.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engines import EXTRACTIVE_NAME, GIGABYTE, EngineError, Engines
+from rag.cancel import Cancelled, CancelToken, scope
+from settings import Settings
+
+if TYPE_CHECKING:
+    from rag.corpus import Corpus
+    from rag.store import Page
+    from speech.turn import Speaker
+    from ui.services import EngineState, LibraryItem, Progress, Services, SpeakRequest, Voice
+
+log = logging.getLogger(__name__)
+
+GOOGLE = "sends the text of each answer to Google"
+
+
+def run(settings: Settings) -> int:
+    """Serve until interrupted."""
+    _refuse_open_host(settings)
+    import uvicorn
+
+    from ui.web import build_ui
+
+    with Engines(settings) as engines:
+        engines.own_prompt()  # a prompt that cannot work is refused before anybody asks
+        serving = Serving(engines)
+        app = build_ui(serving.services())
+        serving.start()
+        config = uvicorn.Config(
+            app, host=settings.host, port=settings.port, log_level="warning", timeout_graceful_shutdown=3
+        )
+        server = uvicorn.Server(config)
+        _announce(settings)
+        server.run()
+        serving.stop()
+    return 0
+
+
+def _refuse_open_host(settings: Settings) -> None:
+    if _is_loopback(settings.host) or settings.users or settings.open_to_all:
+        return
+    raise EngineError(
+        f"Serving on {settings.host} lets others on the network in. Say who may sign in with "
+        "PARLEY_AUTH=user:password, or allow everyone with PARLEY_AUTH=none."
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _announce(settings: Settings) -> None:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    log.info("Parley is on http://%s:%d (stop it with Ctrl-C)", host, settings.port)
+
+
+class Serving:
+    """The engines as the page needs them."""
+
+    def __init__(self, engines: Engines) -> None:
+        self._engines = engines
+        self._settings = engines.settings
+        self._library = LiveLibrary(engines)
+        self._suggested: list[str] = []
+        self._stopping = threading.Event()
+
+    def start(self) -> None:
+        """Load everything in the background, in the order in which a person needs it."""
+        threading.Thread(target=self._load_all, name="load all", daemon=True).start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._library.stop()
+
+    def _load_all(self) -> None:
+        steps: list[Callable[[], object]] = [
+            self._engines.library.get,
+            self._engines.synthesizer.get,
+            self._engines.llm.start,
+            lambda: self._engines.responder() and None,
+            self._library.sync,
+            self._suggest,
+            self._engines.transcriber.get,
+            self._engines.fetch_whisper,
+        ]
+        for step in steps:
+            if self._stopping.is_set():
+                return
+            try:
+                step()
+            except Exception as error:  # the page shows it at the engine or the document; the rest goes on
+                log.warning("%s", error)
+
+    def services(self) -> Services:
+        from ui.services import Services
+
+        settings, engines = self._settings, self._engines
+        return Services(
+            assistant=engines.assistant(),
+            library=self._library,
+            pages=self._pages,
+            transcribe=engines.transcribe,
+            speak=self._speak,
+            voices=self._voices,
+            engines=self._states,
+            suggestions=lambda: self._suggested,
+            data=settings.data,
+            agree=engines.agree_to_download,
+            users=settings.users,
+            local_only=_is_loopback(settings.host),
+        )
+
+    def _pages(self, source: str) -> Sequence[Page]:
+        library = self._engines.library.ready()
+        return library[0].pages(source) if library else ()
+
+    def _suggest(self) -> None:
+        from rag.suggest import suggest
+
+        store, _ = self._engines.library.get()
+        self._suggested = suggest(store, self._engines.quoting().chain)
+
+    # Voice
+
+    def _voices(self) -> list[Voice]:
+        from ui.services import Voice
+
+        if self._settings.tts == "none":
+            return []
+        default = self._engines.synthesizer.ready()
+        name = default.name if default else self._settings.tts
+        note = GOOGLE if name == "gtts" else ""
+        voices = [Voice("", name, note)]
+        if name != "espeak-ng":
+            voices.append(Voice("espeak-ng", "espeak-ng (offline)"))
+        if name != "gtts" and not self._settings.offline:
+            voices.append(Voice("gtts", "gTTS", GOOGLE))
+        return voices
+
+    def _speak(self, request: SpeakRequest) -> Speaker:
+        from speech.language import guess_language
+        from speech.turn import Speaker
+
+        name = request.voice or self._settings.tts
+        if name not in {voice.name or self._settings.tts for voice in self._voices()}:
+            raise EngineError(f"There is no voice {name}. Choose another one in the page's settings.")
+        synthesizer = self._engines.voice_named(name, request.speed)
+        if synthesizer is None:
+            raise EngineError("There is no voice: PARLEY_TTS is none. Set it to auto or espeak-ng.")
+        likely = self._settings.language if self._settings.language != "auto" else "en"
+        return Speaker(
+            synthesizer,
+            on_notice=request.on_notice,
+            otherwise=guess_language(request.question, otherwise=likely),
+        )
+
+    # What is active
+
+    def _states(self) -> list[EngineState]:
+        return [self._llm_state(), self._embedder_state(), self._asr_state(), self._tts_state()]
+
+    def _llm_state(self) -> EngineState:
+        from ui.services import EngineState
+
+        engines, loading = self._engines, self._engines.llm
+        change = "Another one: PARLEY_LLM, by a model's name, a folder, smollm2, or remote."
+        if engines.asking:
+            size = f"{engines.asking / GIGABYTE:.1f} GB"
+            return EngineState(
+                "llm", engines.llm_name, "asking", f"a download of {size}; quotations until then"
+            )
+        if loading.state == "failed":
+            return EngineState("llm", EXTRACTIVE_NAME, "failed", str(loading.error), change)
+        if loading.state != "ready":
+            name = "a language model" if engines.llm_name == "auto" else engines.llm_name
+            return EngineState("llm", name, "loading", "quotations until it is ready")
+        if loading.ready() is None:
+            return EngineState("llm", EXTRACTIVE_NAME, "ready", "no language model is set or at hand", change)
+        return EngineState("llm", engines.llm_name, "ready", "", change)
+
+    def _embedder_state(self) -> EngineState:
+        from ui.services import EngineState
+
+        loading, change = self._engines.embedder, "Another one: PARLEY_EMBEDDER."
+        if self._engines.library.state == "failed":
+            return EngineState("embedder", "search", "failed", str(self._engines.library.error), change)
+        embedder = loading.ready()
+        if embedder is None or self._engines.library.ready() is None:
+            return EngineState("embedder", "search", "loading")
+        return EngineState("embedder", embedder.name.rpartition("/")[2], "ready", embedder.notice, change)
+
+    def _asr_state(self) -> EngineState:
+        from ui.services import EngineState
+
+        loading, change = self._engines.transcriber, "Another one: PARLEY_ASR."
+        if loading.state == "failed":
+            return EngineState("asr", "hearing", "failed", str(loading.error), change)
+        if loading.state != "ready":
+            return EngineState("asr", "hearing", "loading")
+        transcriber = self._engines.hearing()
+        if transcriber.notice:
+            return EngineState("asr", transcriber.name, "weak", transcriber.notice)
+        return EngineState("asr", transcriber.name, "ready", "", change)
+
+    def _tts_state(self) -> EngineState:
+        from ui.services import EngineState
+
+        loading, change = self._engines.synthesizer, "Another one: PARLEY_TTS."
+        if loading.state == "failed":
+            return EngineState("tts", "voice", "failed", str(loading.error), change)
+        synthesizer = loading.ready()
+        if synthesizer is None:
+            off = loading.state == "ready"
+            return EngineState(
+                "tts", "no voice" if off else "voice", "ready" if off else "loading", "", change
+            )
+        active = getattr(synthesizer, "active", synthesizer.name)
+        note = self._engines.voice_notice if active != synthesizer.name else ""
+        return EngineState("tts", active, "ready", note or (GOOGLE if active == "gtts" else ""), change)
+
+
+class LiveLibrary:
+    """The documents as the page lists them; there before the index is open, and in step with it after."""
+
+    def __init__(self, engines: Engines) -> None:
+        self._engines = engines
+        self._cancel = CancelToken()
+        self._progress: Progress | None = None
+
+    def items(self) -> list[LibraryItem]:
+        from ui.services import LibraryItem
+
+        library = self._engines.library.ready()
+        if library is None:
+            return []
+        return [
+            LibraryItem(
+                source=status.source,
+                state=status.state,
+                title=status.title,
+                reason=status.reason,
+                pages=status.pages,
+                chunks=status.chunks,
+                origin=status.origin,
+            )
+            for status in library[1].status()
+        ]
+
+    def progress(self) -> Progress | None:
+        return self._progress
+
+    def add_file(self, path: Path, name: str) -> object:
+        return self._corpus().add_file(path, name)
+
+    def add_url(self, url: str) -> object:
+        return self._corpus().add_url(url)
+
+    def remove(self, source: str) -> object:
+        self._corpus().remove(source)
+        return None
+
+    def _corpus(self) -> Corpus:
+        return self._engines.library.get()[1]
+
+    def sync(self) -> None:
+        """Bring the configured folders, and everything remembered, up to date; `progress` follows it."""
+        from ui.services import Progress
+
+        def told(done: int, total: int, source: str, state: str) -> None:
+            self._progress = Progress(done, total, source)
+
+        self._progress = Progress(0, 0, "")
+        corpus = self._corpus()
+        try:
+            with scope(self._cancel):
+                for folders in (self._folders(), None):
+                    report = corpus.sync(folders, progress=told)
+                    for notice in report.notices:
+                        log.warning("%s", notice)
+        except Cancelled:
+            log.info("Indexing was interrupted; it goes on at the next start.")
+        finally:
+            self._progress = None
+
+    def _folders(self) -> list[Path]:
+        """The configured folders that are there; a missing one is said, and stops nothing else."""
+        folders = self._engines.settings.corpus
+        for folder in folders:
+            if not folder.is_dir():
+                log.warning("There is no folder %s. Name your folders in PARLEY_CORPUS.", folder)
+        return [folder for folder in folders if folder.is_dir()]
+
+    def stop(self) -> None:
+        self._cancel.cancel()
