@@ -88,16 +88,19 @@ class Exchange:
 
     def _trace(self, name: str, info: dict[str, Any]) -> None:
         """Told by httpcore of each step: keeps the socket, so that `cut` can reach it."""
-        if name in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
-            with self._lock:
-                self._socket = info["return_value"].get_extra_info("socket")
-        if self._cut and name.endswith(".complete"):
+        if name not in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
+            return
+        with self._lock:
+            self._socket = info["return_value"].get_extra_info("socket")
+        if self._cut:
             raise Cancelled
 
     def _run(self) -> None:
         try:
             self._receive()
             self._events.put(None)
+        except Cancelled:
+            return  # `cut` has told the reader
         except Exception as error:  # reported: the reader raises it
             self._events.put(explained(self._url, error))
 
@@ -254,7 +257,7 @@ def _stalled(url: str, seconds: float) -> ServerError:
 
 def explained(url: str, error: Exception) -> Exception:
     """An error of the connection as the person should read it."""
-    if isinstance(error, ServerError | Cancelled):
+    if isinstance(error, ServerError):
         return error
     if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | TimeoutError):
         message = f"The model server at {url} cannot be reached. Is it running? Check PARLEY_LLM_URL."

@@ -199,7 +199,12 @@ def _download(name: str, token: str | None, own_code: bool) -> Path:
     _need_room(name, sum(files.values()), Path(constants.HF_HUB_CACHE))
     try:
         folder = snapshot_download(
-            name, allow_patterns=list(files), token=token or False, etag_timeout=TIMEOUT, max_workers=4
+            name,
+            allow_patterns=list(files),
+            token=token or False,
+            etag_timeout=TIMEOUT,
+            max_workers=4,
+            endpoint=constants.ENDPOINT,
         )
     except Exception as error:
         raise _explained(name, error, token) from error

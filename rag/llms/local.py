@@ -21,7 +21,7 @@ from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from pydantic import ConfigDict, Field, PrivateAttr
 
-from rag.cancel import Cancelled, CancelToken, current
+from rag.cancel import CancelToken, current
 from rag.llms.errors import GenerationFailed, PromptTooLong
 from rag.llms.load import Loaded
 from rag.llms.render import render
@@ -277,7 +277,7 @@ def _explained(error: BaseException) -> BaseException:
     """An error of the generating thread as the reader should see it."""
     import torch
 
-    if isinstance(error, Cancelled) or not isinstance(error, Exception):
+    if not isinstance(error, Exception):  # `Cancelled` among them
         return error
     explained: GenerationFailed
     if isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error):

@@ -171,7 +171,7 @@ def test_a_gated_file_behind_an_open_listing(hub: Hub) -> None:
 
 
 def test_a_full_disk_is_said_before_the_download(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shutil.disk_usage", lambda _: shutil._ntuple_diskusage(10, 10, 0))  # type: ignore[attr-defined]
+    monkeypatch.setattr("shutil.disk_usage", lambda _: shutil._ntuple_diskusage(10, 10, 0))
     with pytest.raises(ModelUnavailable, match=r"download of 0\.0 GB.*Make room"):
         find("org/tiny-instruct")
 

@@ -85,7 +85,7 @@ def test_a_model_larger_than_the_memory_is_refused_before_it_is_loaded(
     (tmp_path / "config.json").write_text(json.dumps(config))
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=3 * GIB))
-    with pytest.raises(DoesNotFit, match=r"NF4.*3\.8 GiB.*2\.7 GiB of free memory.*Qwen2\.5-1\.5B"):
+    with pytest.raises(DoesNotFit, match=r"NF4.*3\.8 GiB.*2\.7 GiB of free memory.*Qwen2\.5-3B"):
         open_llm(str(tmp_path), offline=True)
 
 
