@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -77,11 +77,9 @@ class Statuses:
         with self._lock:
             self._by_source[status.source] = status
 
-    def settle(self, source: str) -> None:
-        """Nothing is being done to it any more; why it failed is still shown."""
+    def forget_all(self, origins: Collection[str]) -> None:
         with self._lock:
-            if source in self._by_source and self._by_source[source].state != "failed":
-                del self._by_source[source]
+            self._by_source = {k: s for k, s in self._by_source.items() if s.origin not in origins}
 
     def forget(self, source: str) -> None:
         with self._lock:
@@ -125,6 +123,7 @@ class Sync:
         self._seen: set[str] = set()  # locations of all files that are there
         self._tasks: list[_Task] = []
         self._batch: list[tuple[_Task, Parsed]] = []
+        self._unrecorded: set[str] = set()  # failures that will be tried again, which only the page shows
         self._progress: Progress | None = None
         self._done = self._total = 0
 
@@ -197,6 +196,7 @@ class Sync:
             record = Source(url, "", location=url, origin=URL, recipe=self._indexer.recipe)
             self._tasks.append(_Task(record, None, self._known.get(url)))
         self._progress, self._total = progress, len(self._tasks)
+        self._statuses.forget_all(self._scanned)  # failures of the last run
         changed = self._settle_by_hash(self._tasks)
         self._remove_gone()
         for task in changed:
@@ -209,7 +209,8 @@ class Sync:
             self._flush()
         finally:
             for task in changed:
-                self._statuses.settle(task.record.source)
+                if task.record.source not in self._unrecorded:
+                    self._statuses.forget(task.record.source)
 
     def _settle_by_hash(self, tasks: list[_Task]) -> list[_Task]:
         """Tell the files that only look changed, and those that only moved; return the others."""
@@ -335,6 +336,8 @@ class Sync:
                 record.location, record.source, record.origin, reason, record.size, record.mtime_ns
             )
             self._records.remember_failure(failure)
+        else:
+            self._unrecorded.add(record.source)
         if task.file and task.known and remember:
             self._store.delete(task.known.source)
         if not task.file:
@@ -346,6 +349,8 @@ class Sync:
     def _step(self, task: _Task, state: State, reason: str = "") -> None:
         self._done += 1
         self._show(task, state, reason)
+        if state == "ready":
+            self._statuses.forget(task.record.source)
 
     def _show(self, task: _Task, state: State, reason: str = "") -> None:
         record = task.record

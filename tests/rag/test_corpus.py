@@ -1,0 +1,444 @@
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import threading
+import time
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from rag import cancel
+from rag.corpus import Corpus, CorpusError
+from rag.documents import DocumentError
+from rag.embeddings import Embedder
+from rag.folders import File, list_files, safe_name
+from rag.store import ChunkStore, open_store
+
+PARAGRAPH = "The museum opens at nine, and its garden is free of charge for everybody who comes by train. "
+
+
+@dataclass
+class WordHashes:
+    """A true embedder, if a plain one: words hashed into a vector. It counts what it is given."""
+
+    texts: list[str] = field(default_factory=list)
+
+    def embed_array(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        self.texts += texts
+        rows = np.full((len(texts), 64), 1e-3, dtype=np.float32)
+        for row, text in enumerate(texts):
+            for word in text.lower().split():
+                rows[row, zlib.crc32(word.encode("utf-8", "replace")) % 64] += 1
+        unit: NDArray[np.float32] = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+        return unit
+
+
+@dataclass
+class Place:
+    """A data folder, two corpus folders, and what works on them."""
+
+    root: Path
+    store: ChunkStore
+    embedder: WordHashes
+    corpus: Corpus
+
+    def write(self, name: str, text: str | bytes) -> Path:
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return path
+
+    def names(self) -> list[str]:
+        return sorted(source.source for source in self.store.sources())
+
+    def counts(self, *folders: str) -> tuple[int, ...]:
+        """added, updated, moved, removed, unchanged, failed"""
+        r = self.corpus.sync([self.root / folder for folder in folders] or None)
+        return r.added, r.updated, r.moved, r.removed, r.unchanged, len(r.failed)
+
+    def embedded(self) -> int:
+        """How many texts were embedded since the last call."""
+        count, self.embedder.texts = len(self.embedder.texts), []
+        return count
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    embedder = WordHashes()
+    store = open_store(tmp_path / "data", dimension=64, embedder="words")
+    yield Place(tmp_path, store, embedder, Corpus(store, embedder, tmp_path / "data", size=200, overlap=20))
+    store.close()
+
+
+def test_only_what_changed_costs_anything(place: Place) -> None:
+    for number in range(5):
+        place.write(f"a/{number}.txt", " ".join(f"{PARAGRAPH}{number}.{n}" for n in range(5)))
+    assert place.counts("a") == (5, 0, 0, 0, 0, 0)
+    assert place.embedded() == place.store.count() > 10
+    assert place.counts("a") == (0, 0, 0, 0, 5, 0)
+    place.write("a/1.txt", "Something else entirely.")
+    (place.root / "a/2.txt").unlink()
+    os.utime(place.root / "a/3.txt", (1, 1))
+    assert place.counts("a") == (0, 1, 0, 1, 4 - 1, 0)
+    assert place.embedded() == 1
+    assert place.names() == ["0.txt", "1.txt", "3.txt", "4.txt"]
+    assert place.store.pages("1.txt")[0].text == "Something else entirely."
+    assert place.counts("a") == (0, 0, 0, 0, 4, 0)
+
+
+def test_a_moved_file_is_not_embedded_again(place: Place) -> None:
+    place.write("a/old/x.txt", PARAGRAPH * 5)
+    place.write("b/y.txt", "Another one.")
+    place.counts("a", "b")
+    chunks, _ = place.store.count(), place.embedded()
+    (place.root / "a/new").mkdir()
+    (place.root / "a/old/x.txt").rename(place.root / "a/new/z.txt")
+    assert place.counts("a") == (0, 0, 1, 0, 0, 0)
+    (place.root / "a/new/z.txt").rename(place.root / "b/z.txt")
+    assert place.counts() == (0, 0, 1, 0, 1, 0)
+    assert (place.names(), place.store.count(), place.embedded()) == (["y.txt", "z.txt"], chunks, 0)
+    assert place.store.search_text("museum", 1)[0].chunk.source == "z.txt"
+
+
+def test_an_edit_embeds_only_the_chunks_that_changed(place: Place) -> None:
+    paragraphs = [f"Paragraph {n}. {PARAGRAPH}" for n in range(20)]
+    place.write("a/x.txt", "\n\n".join(paragraphs))
+    place.counts("a")
+    before = place.embedded()
+    place.write("a/x.txt", "\n\n".join([*paragraphs, "A last word."]))
+    assert place.counts("a") == (0, 1, 0, 0, 0, 0)
+    assert place.embedded() < before / 4
+
+
+def test_one_folder_is_brought_up_to_date_and_the_rest_left_alone(place: Place) -> None:
+    a, b = place.write("a/x.txt", "One."), place.write("b/y.txt", "Two.")
+    place.counts("a", "b")
+    a.unlink()
+    b.unlink()
+    assert place.counts("b") == (0, 0, 0, 1, 0, 0)
+    assert place.names() == ["x.txt"]
+    assert place.counts() == (0, 0, 0, 1, 0, 0)
+
+
+def test_the_same_relative_path_in_two_folders(place: Place) -> None:
+    place.write("a/same.txt", "From a.")
+    place.write("b/same.txt", "From b.")
+    place.write("deep/b/same.txt", "From deeper.")
+    assert place.counts("a", "b", "deep/b") == (3, 0, 0, 0, 0, 0)
+    assert place.names() == ["b/same.txt", "deep/b/same.txt", "same.txt"]
+    (place.root / "a/same.txt").unlink()
+    place.write("b/same.txt", "From b, again.")
+    assert place.counts() == (0, 1, 0, 1, 1, 0)
+    assert place.names() == ["b/same.txt", "deep/b/same.txt"]  # a name stays
+
+
+def test_a_folder_in_a_folder_is_indexed_once(place: Place) -> None:
+    place.write("a/x.txt", "One.")
+    place.write("a/sub/y.txt", "Two.")
+    assert place.counts("a", "a/sub") == (2, 0, 0, 0, 0, 0)
+    assert place.counts("a/sub") == (0, 0, 0, 0, 1, 0)
+    assert place.counts() == (0, 0, 0, 0, 2, 0)
+
+
+def test_failures_are_reported_each_time_and_tried_again_only_when_changed(place: Place) -> None:
+    place.write("a/good.txt", "Good.")
+    place.write("a/empty.txt", "")
+    place.write("a/broken.pdf", b"%PDF-1.4 broken")
+    place.write("a/program.exe", b"MZ")
+    report = place.corpus.sync([place.root / "a"])
+    assert (report.added, report.chunks) == (1, 1)
+    reasons = {failure["source"]: failure["error"] for failure in report.failed}
+    assert set(reasons) == {"empty.txt", "broken.pdf", "program.exe"}
+    assert ".exe" in reasons["program.exe"]
+    again = place.corpus.sync([place.root / "a"])
+    assert {failure["source"]: failure["error"] for failure in again.failed} == reasons
+    states = {status.source: (status.state, status.reason) for status in place.corpus.status()}
+    assert states["good.txt"] == ("ready", "")
+    assert states["empty.txt"] == ("failed", reasons["empty.txt"])
+    place.write("a/empty.txt", "Now with text.")
+    (place.root / "a/program.exe").unlink()
+    assert place.counts("a") == (1, 0, 0, 0, 1, 1)
+    assert [status.source for status in place.corpus.status() if status.state == "failed"] == ["broken.pdf"]
+
+
+def test_a_file_that_becomes_unreadable_leaves_the_index_only_if_its_content_is_bad(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.write("a/x.txt", "One.")
+    place.counts("a")
+    place.write("a/x.txt", "One, changed.")
+
+    def refuse(path: Path, source: str) -> object:
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("rag.corpus_sync.load_file", refuse)
+        report = place.corpus.sync([place.root / "a"])
+    assert "Permission denied" in report.failed[0]["error"]
+    assert place.store.pages("x.txt")[0].text == "One."
+    place.write("a/x.txt", "  ")
+    assert place.counts("a") == (0, 0, 0, 0, 0, 1)
+    assert place.names() == []
+
+
+def test_missing_folders(place: Place) -> None:
+    place.write("a/x.txt", "One.")
+    place.write("b/y.txt", "Two.")
+    with pytest.raises(CorpusError, match="--corpus"):
+        place.counts("nowhere")
+    with pytest.raises(CorpusError, match="not a folder"):
+        place.counts("a/x.txt")
+    place.counts("a", "b")
+    (place.root / "b").rename(place.root / "away")
+    report = place.corpus.sync()
+    assert (report.removed, report.unchanged) == (0, 1)
+    assert "stay in the index" in report.notices[0]
+    assert place.names() == ["x.txt", "y.txt"]
+    place.write("b/new.txt", "Three.")
+    assert place.counts() == (1, 0, 0, 1, 1, 0)
+
+
+def test_emptying_a_folder_is_said(place: Place) -> None:
+    path = place.write("a/x.txt", "One.")
+    place.counts("a")
+    path.unlink()
+    report = place.corpus.sync()
+    assert report.removed == 1
+    assert "is empty" in report.notices[0]
+
+
+def test_a_place_where_a_drive_was_mounted_is_not_an_empty_folder(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = place.write("a/x.txt", "One.")
+    folder = str(place.root / "a")
+    place.counts("a")
+    place.corpus._records.remember_folder(folder, 123456789)  # the drive's device, which is not there now
+    path.unlink()
+    report = place.corpus.sync()
+    assert report.removed == 0
+    assert "Connect its drive" in report.notices[0]
+
+
+def test_other_chunk_options_cut_again(place: Place) -> None:
+    place.write("a/x.txt", PARAGRAPH * 10)
+    place.counts("a")
+    before = place.store.count()
+    place.corpus = Corpus(place.store, place.embedder, place.root / "data", size=1000, overlap=0)
+    assert place.counts("a") == (0, 1, 0, 0, 0, 0)
+    assert place.store.count() < before
+
+
+def test_uploads(place: Place) -> None:
+    sent = place.write("sent/anything", "An upload on bees.")
+    name = place.corpus.add_file(sent, "../../etc/Bienen – Notizen.txt")
+    assert name == "Bienen – Notizen.txt"
+    assert place.corpus.add_file(sent, "again.txt") == name
+    sent.write_text("Another upload.")
+    assert place.corpus.add_file(sent, "Bienen – Notizen.txt") == "Bienen – Notizen (2).txt"
+    with pytest.raises(DocumentError, match="type"):
+        place.corpus.add_file(place.write("sent/program", b"MZ"), "x.exe")
+    place.write("a/x.txt", "One.")
+    assert place.counts("a") == (1, 0, 0, 0, 0, 0)
+    assert place.counts() == (0, 0, 0, 0, 3, 0)
+    uploads = place.root / "data/uploads"
+    assert sorted(path.name for path in uploads.iterdir()) == ["Bienen – Notizen (2).txt", name]
+    place.corpus.remove(name)
+    assert place.names() == ["Bienen – Notizen (2).txt", "x.txt"]
+    assert len(list(uploads.iterdir())) == 1
+    with pytest.raises(CorpusError, match="is in the folder"):
+        place.corpus.remove("x.txt")
+    with pytest.raises(CorpusError, match="no document"):
+        place.corpus.remove("unknown")
+
+
+def test_a_failed_upload_is_shown_until_the_next(place: Place) -> None:
+    sent = place.write("sent/f", "  ")
+    with pytest.raises(DocumentError) as caught:
+        place.corpus.add_file(sent, "blank.txt")
+    (status,) = place.corpus.status()
+    assert (status.source, status.state, status.reason) == ("blank.txt", "failed", str(caught.value))
+    sent.write_text("Text.")
+    assert place.corpus.add_file(sent, "blank.txt") == "blank.txt"
+    assert [status.state for status in place.corpus.status()] == ["ready"]
+
+
+def test_forgetting_a_folder(place: Place) -> None:
+    place.write("a/x.txt", "One.")
+    place.write("b/y.txt", "Two.")
+    place.counts("a", "b")
+    assert place.corpus.forget_folder(str(place.root / "a")) == 1
+    assert place.corpus.folders() == [str(place.root / "b")]
+    assert place.counts() == (0, 0, 0, 0, 1, 0)
+
+
+def test_web_pages(place: Place) -> None:
+    body = (
+        f"<html><head><title>Bees</title></head><body><article><p>{PARAGRAPH * 8}</p></article></body></html>"
+    )
+    answer = f"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {len(body)}\r\n\r\n{body}"
+
+    def serve(server: socket.socket) -> None:
+        while True:
+            try:
+                client, _ = server.accept()
+            except OSError:
+                return
+            with client:
+                client.recv(65536)
+                client.sendall(answer.encode())
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/bees.html"
+        thread = threading.Thread(target=serve, args=(server,))
+        thread.start()
+        refused = place.corpus.sync(urls=[url])
+        assert (refused.added, refused.failed[0]["source"]) == (0, url)
+        place.corpus = Corpus(place.store, place.embedder, place.root / "data", allow_private=True)
+        assert place.corpus.sync().added == 1  # a URL that failed is remembered, and tried again
+        assert place.corpus.sync(urls=[url]).unchanged == 1
+        assert place.names() == [url]
+        assert [status.state for status in place.corpus.status()] == ["ready"]
+        server.shutdown(socket.SHUT_RDWR)
+    thread.join()
+    place.corpus = Corpus(place.store, place.embedder, place.root / "data", offline=True)
+    report = place.corpus.sync(urls=[url])
+    assert "PARLEY_OFFLINE" in report.failed[0]["error"]
+    assert place.names() == [url]  # what was indexed stays
+    place.corpus.remove(url)
+    assert (place.names(), place.corpus.sync().failed) == ([], [])
+
+
+def test_progress_tells_every_document_and_its_end(place: Place) -> None:
+    for number in range(3):
+        place.write(f"a/{number}.txt", f"Number {number}.")
+    place.write("a/bad.txt", "")
+    steps: list[tuple[int, int, str, str]] = []
+    place.corpus.sync([place.root / "a"], progress=lambda *step: steps.append(step))
+    assert [step[2] for step in steps if step[3] == "waiting"] == ["0.txt", "1.txt", "2.txt", "bad.txt"]
+    assert {step[2]: step[3] for step in steps} == {f"{n}.txt": "ready" for n in range(3)} | {
+        "bad.txt": "failed"
+    }
+    assert steps[-1][:2] == (4, 4)
+    assert sorted(step[0] for step in steps) == [step[0] for step in steps]
+
+
+def test_cancelling_keeps_what_is_done_and_the_next_sync_goes_on(place: Place) -> None:
+    for number in range(6):
+        place.write(f"a/{number}.txt", f"Number {number}. " + PARAGRAPH * 150)  # more than a batch each
+    token = cancel.CancelToken()
+
+    def stop_in_the_third(done: int, total: int, source: str, state: str) -> None:
+        if done == 2:
+            token.cancel()
+
+    with cancel.scope(token), pytest.raises(cancel.Cancelled):
+        place.corpus.sync([place.root / "a"], progress=stop_in_the_third)
+    assert place.names() == ["0.txt", "1.txt"]
+    assert {status.state for status in place.corpus.status()} == {"ready"}
+    assert place.counts() == (4, 0, 0, 0, 2, 0)
+
+
+def test_two_syncs_at_once_do_the_work_once(place: Place) -> None:
+    for number in range(10):
+        place.write(f"a/{number}.txt", f"Number {number}. {PARAGRAPH}")
+    added: list[int] = []
+    threads = [
+        threading.Thread(target=lambda: added.append(place.corpus.sync([place.root / "a"]).added))
+        for _ in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(added) == [0, 0, 10]
+
+
+def test_a_thousand_unchanged_files_cost_little(place: Place) -> None:
+    for number in range(1000):
+        place.write(f"a/{number % 20}/{number}.txt", f"Number {number}.")
+    assert place.counts("a")[0] == 1000
+    began = time.thread_time()
+    assert place.counts() == (0, 0, 0, 0, 1000, 0)
+    assert time.thread_time() - began < 1
+
+
+def test_it_works_with_the_real_embedder(tmp_path: Path, embedder: Embedder) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/bees.txt").write_text("Bees collect nectar and turn it into honey.")
+    (tmp_path / "a/trains.txt").write_text("The last train to the coast leaves before midnight.")
+    store = open_store(tmp_path / "data", dimension=embedder.dimension, embedder=embedder.name)
+    Corpus(store, embedder, tmp_path / "data").sync([tmp_path / "a"])
+    hit = store.search_vector(embedder.embed_query_array("Which insects make something sweet?"), 1)[0]
+    assert hit.chunk.source == "bees.txt"
+    store.close()
+
+
+# Folders
+
+
+def test_what_is_listed_and_what_is_not(tmp_path: Path) -> None:
+    for name in ("b/two.txt", "a.txt", ".hidden", ".git/x.txt", "data/uploads/u.txt", "Übung 1.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x")
+    (tmp_path / "b/loop").symlink_to(tmp_path, target_is_directory=True)
+    (tmp_path / "dangling.txt").symlink_to(tmp_path / "nothing")
+    os.mkfifo(tmp_path / "pipe.txt")
+    listing = list_files(tmp_path, without=tmp_path / "data")
+    assert [file.relative for file in listing.files] == ["a.txt", "Übung 1.txt", "b/two.txt"]
+    assert listing.unreadable == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are bytes only on Linux")
+def test_names_that_are_not_utf_8(place: Place) -> None:
+    folder = place.root / "a"
+    folder.mkdir()
+    for name in (b"caf\xe9.txt", b"caf\xe8.txt"):
+        Path(os.fsdecode(os.fsencode(folder) + b"/" + name)).write_bytes(b"Text of " + name[:3])
+    assert place.counts("a") == (2, 0, 0, 0, 0, 0)
+    assert place.names() == ["a/caf\ufffd.txt", "caf\ufffd.txt"]
+    assert place.counts() == (0, 0, 0, 0, 2, 0)
+
+
+def test_a_folder_that_cannot_be_listed_keeps_its_documents(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.write("a/x.txt", "One.")
+    place.write("a/sub/y.txt", "Two.")
+    place.counts("a")
+    scandir = os.scandir
+
+    def refuse(path: Path) -> object:  # file permissions forbid nothing to root, which tests may run as
+        if path == place.root / "a/sub":
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("rag.folders.os.scandir", refuse)
+        report = place.corpus.sync()
+    assert (report.removed, report.unchanged, len(report.failed)) == (0, 1, 1)
+    assert place.names() == ["sub/y.txt", "x.txt"]
+    assert place.counts() == (0, 0, 0, 0, 2, 0)
+
+
+def test_names_grow_by_the_path_before_them() -> None:
+    file = File(Path("/home/me/docs/x/a.txt"), Path("/home/me/docs"), 0, 0)
+    assert list(file.names())[:3] == ["x/a.txt", "docs/x/a.txt", "me/docs/x/a.txt"]
+
+
+@given(st.text(st.characters(), max_size=300))
+def test_any_text_becomes_a_safe_file_name(text: str) -> None:
+    name = safe_name(text)
+    assert name == Path(name).name
+    assert not name.startswith(".")
+    assert 0 < len(name.encode()) <= 220
+    assert safe_name(name) == name
