@@ -90,6 +90,11 @@ class RetrievalQA(RunnableSerializable[Input, dict[str, Any]]):
         Raises PromptError for a template without its placeholders, ValueError for an unknown name.
         """
         options = dict(chain_type_kwargs or {})
+        if "memory" in options or "memory" in kwargs:
+            raise ValueError(
+                "This chain takes no memory, which all who use it would share. "
+                "Give the conversation with each question instead, as chat_history."
+            )
         for name in ("callbacks", "verbose"):
             if (value := options.pop(name, None)) is not None:
                 kwargs.setdefault(name, value)

@@ -104,6 +104,12 @@ def test_an_unknown_chain_type_or_option_names_the_valid_ones() -> None:
         chain(HashChat(), options={"promt": PLAIN})
 
 
+@pytest.mark.parametrize("kwargs", [{"memory": object()}, {"options": {"memory": object()}}])
+def test_a_memory_that_all_would_share_is_refused(kwargs: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="chat_history"):
+        chain(HashChat(), **kwargs)
+
+
 class Starts(BaseCallbackHandler):
     def __init__(self) -> None:
         self.seen: list[str] = []

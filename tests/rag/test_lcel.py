@@ -20,10 +20,10 @@ from langchain_core.runnables import Runnable, RunnablePassthrough
 from rag.cancel import Cancelled, CancelToken, scope
 from rag.chains import CHAIN_TYPES, CancelHandler, RetrievalQA
 from rag.chunks import Chunk
-from rag.embeddings import Embedder, open_embedder
-from rag.llms import open_llm
+from rag.embeddings import Embedder
 from rag.retriever import HybridRetriever
 from rag.store import Page, Source, open_store
+from tests import models
 from tests.rag.scripted import Fixed, HashChat, passages
 
 QUESTION = "Where did Harrison work?"
@@ -45,13 +45,8 @@ def compose(retriever: Any, llm: Any) -> Runnable[Any, str]:
 
 
 @pytest.fixture(scope="module")
-def embedder() -> Embedder:
-    return open_embedder(offline=True)
-
-
-@pytest.fixture(scope="module")
 def smollm2() -> BaseChatModel:
-    return open_llm("smollm2", offline=True, max_new_tokens=40)
+    return models.smollm2()
 
 
 @pytest.fixture
