@@ -15,7 +15,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +26,6 @@ from settings import Settings
 HERE = Path(__file__).parent
 QUESTIONS = HERE / "docs" / "sample-questions.jsonl"
 FILES = 1000  # small files, for the cost of an index that has nothing to do
-TOKENS_PER_SECOND = 30.0
-ANSWER = (
-    "The garden opens at nine in the morning from Tuesday to Sunday. On Mondays it stays closed for the care "
-    "of the beds. The last visitors are let in one hour before it closes. Children under six enter free of "
-    "charge. Dogs are welcome on a short lead in the outer park. The glass house may only be visited without "
-    "food or drink."
-)
 Figures = dict[str, Any]
 
 
@@ -206,42 +199,18 @@ def _sources(answer: Any) -> None:
 
 def _first_audio(settings: Settings, folder: Path) -> Figures:
     """A six-sentence answer at 30 tokens/s: spoken as it comes, and in the tutorials' order."""
+    from speech.measure import first_audio
     from speech.tts import open_synthesizer
-    from speech.turn import Speaker, speak
+    from speech.turn import warm
 
-    synthesizer = open_synthesizer("espeak-ng")
-    list(speak(["Warm."], synthesizer))
-    tokens = [word if not number else f" {word}" for number, word in enumerate(ANSWER.split())]
-    sentence_end = next(number for number, word in enumerate(tokens) if word.endswith("."))
-    heard: list[float] = []
-    began = time.perf_counter()
-    speaker = Speaker(synthesizer, on_chunk=lambda _: heard.append(time.perf_counter()))
-    complete = began
-    for number, token in enumerate(_paced(tokens)):
-        speaker.feed(token)
-        if number == sentence_end:
-            complete = time.perf_counter()
-    speaker.finish()
-    speaker.wait(30)
-    first = heard[0] - began
-    began = time.perf_counter()
-    whole = "".join(_paced(tokens))
-    for _ in speak([whole], synthesizer):
-        pass
-    tutorial = time.perf_counter() - began
+    warm()
+    measured = first_audio(open_synthesizer("espeak-ng"))
     return {
-        "first_audio_after_first_sentence_ms": round((heard[0] - complete) * 1000),
-        "first_audio_s": round(first, 3),
-        "first_audio_tutorial_order_s": round(tutorial, 3),
-        "first_audio_times_earlier": round(tutorial / first, 1),
+        "first_audio_after_first_sentence_ms": round(measured.after_sentence * 1000),
+        "first_audio_s": round(measured.streamed, 3),
+        "first_audio_tutorial_order_s": round(measured.whole, 3),
+        "first_audio_times_earlier": round(measured.whole / measured.streamed, 1),
     }
-
-
-def _paced(tokens: list[str]) -> Iterator[str]:
-    began = time.perf_counter()
-    for number, token in enumerate(tokens):
-        time.sleep(max(0.0, began + (number + 1) / TOKENS_PER_SECOND - time.perf_counter()))
-        yield token
 
 
 def _spread(name: str, seconds: list[float]) -> Figures:

@@ -92,7 +92,7 @@ class Serving:
     def _load_all(self) -> None:
         steps: list[Callable[[], object]] = [
             self._engines.library.get,
-            self._engines.synthesizer.get,
+            self._warm_voice,
             self._engines.llm.start,
             lambda: self._engines.responder() and None,
             self._library.sync,
@@ -130,6 +130,12 @@ class Serving:
     def _pages(self, source: str) -> Sequence[Page]:
         library = self._engines.library.ready()
         return library[0].pages(source) if library else ()
+
+    def _warm_voice(self) -> None:
+        from speech.turn import warm
+
+        self._engines.synthesizer.get()
+        warm()
 
     def _suggest(self) -> None:
         from rag.suggest import suggest
