@@ -83,7 +83,7 @@ class Corpus:
         then stays. Only one sync at a time runs on a data folder, another waits.
         """
         began = time.monotonic()
-        everything = folders is None and not urls
+        everything = not folders and not urls
         given = [self._given_folder(folder) for folder in folders or ()]
         with self._alone():
             sync = Sync(self._store, self._indexer, self._records, self._statuses, self._data)
