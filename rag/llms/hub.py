@@ -193,22 +193,20 @@ def needed_files(files: Iterable[str], own_code: bool = False) -> list[str]:
 
 
 def _download(name: str, token: str | None, own_code: bool) -> Path:
-    from huggingface_hub import constants, snapshot_download
+    from huggingface_hub import constants, hf_hub_download
 
     files = _listing(name, token, own_code)
     _need_room(name, sum(files.values()), Path(constants.HF_HUB_CACHE))
+    folder = Path()
     try:
-        folder = snapshot_download(
-            name,
-            allow_patterns=list(files),
-            token=token or False,
-            etag_timeout=TIMEOUT,
-            max_workers=4,
-            endpoint=constants.ENDPOINT,
-        )
+        for (
+            file
+        ) in files:  # one by one: each asks with a timeout, which the whole snapshot's listing does not
+            fetched = hf_hub_download(name, file, token=token or False, etag_timeout=TIMEOUT)
+            folder = Path(fetched).parent
     except Exception as error:
         raise _explained(name, error, token) from error
-    return Path(str(folder))
+    return folder
 
 
 def _need_room(name: str, size: int, cache: Path) -> None:

@@ -58,9 +58,10 @@ class Handler(BaseHTTPRequestHandler):
             status = self.server.file_status
             data = (self.server.folder / path.rpartition("/")[2]).read_bytes() if status == 200 else b""
         self.send_response(status)
-        if status != 200:
+        if status in (401, 403, 404):
             code = "GatedRepo" if self.server.gated else "RepoNotFound"
             self.send_header("X-Error-Code", code)
+        if status != 200:
             data = b""
         self.send_header("X-Repo-Commit", COMMIT)
         self.send_header("ETag", f'"{abs(hash(path)):x}"')
@@ -102,6 +103,8 @@ def hub(cache: Path, mistral_path: Path, tmp_path: Path, monkeypatch: pytest.Mon
     (server.folder / "README.md").write_text("readme")
     (server.folder / "code.py").write_text("raise SystemExit")
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", server.url)
+    template = server.url + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", template)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
