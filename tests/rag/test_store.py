@@ -287,7 +287,8 @@ def test_derived_files_are_made_again(local: Callable[[], LocalStore], tmp_path:
     expected = texts(store)
     store.close()
     derived = [tmp_path / store_vectors.FILE, *(tmp_path / store_text.FOLDER).iterdir()]
-    for victims in ([file] for file in derived if not file.name.endswith(".lock")):
+    one_by_one = [[file] for file in derived if not file.name.endswith(".lock")]
+    for victims in one_by_one if harm in ("missing", "flipped") else [derived]:
         for file in filter(Path.exists, victims):
             if harm == "missing":
                 file.unlink()
