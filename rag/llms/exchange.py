@@ -79,12 +79,12 @@ class Exchange:
 
     def cut(self) -> None:
         """Shut the connection down and wake the reader."""
+        self._events.put(Cancelled())  # before the shutdown, whose errors are none of the reader's business
         with self._lock:
             self._cut = True
             if self._socket is not None:
                 with suppress(OSError):  # already closed
                     self._socket.shutdown(socket.SHUT_RDWR)
-        self._events.put(Cancelled())
 
     def _trace(self, name: str, info: dict[str, Any]) -> None:
         """Told by httpcore of each step: keeps the socket, so that `cut` can reach it."""

@@ -98,13 +98,15 @@ def test_a_gguf_file_loads_by_name_and_answers() -> None:
     assert answer.response_metadata["finish_reason"] == "stop"
 
 
-def test_end_tokens_of_model_and_tokenizer_both_count_and_taste_is_dropped(qwen: LocalChatModel) -> None:
+def test_end_tokens_of_model_and_tokenizer_both_count_and_taste_is_dropped(
+    qwen: LocalChatModel, mistral: LocalChatModel
+) -> None:
     own = qwen.loaded.model.generation_config
     assert own.eos_token_id == [1, 3]
     assert own.temperature is None
     assert own.repetition_penalty is None
-    assert qwen.loaded.tokenizer.pad_token == qwen.loaded.tokenizer.eos_token
-    assert qwen.loaded.tokenizer.padding_side == "right"
+    assert mistral.loaded.tokenizer.pad_token == mistral.loaded.tokenizer.eos_token
+    assert mistral.loaded.tokenizer.padding_side == "right"
 
 
 @pytest.mark.parametrize(
