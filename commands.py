@@ -95,7 +95,7 @@ def evaluate_on(engines: Engines, questions: Path, progress: Progress | None = N
     from rag.evaluate import evaluate, read_questions
 
     rows = read_questions(questions)
-    chain = engines.responder(wait=True).chain
+    chain: Any = engines.responder(wait=True).chain
     return evaluate(rows, engines.retriever(), chain, progress=progress)
 
 

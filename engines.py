@@ -88,11 +88,11 @@ class Engines:
         from rag.embeddings import open_embedder
         from rag.store_local import stored_embedder
 
-        wanted = self.settings.embedder
-        if wanted == "auto":
-            wanted = stored_embedder(self.data) or wanted
+        name = self.settings.embedder
+        if name == "auto":  # an index keeps the embedder that it was made with
+            name = stored_embedder(self.data) or name
         return open_embedder(
-            wanted,
+            name,
             offline=self.settings.offline,
             token=self._token,
             download=self.settings.download,
@@ -100,11 +100,20 @@ class Engines:
 
     def _open_library(self) -> tuple[ChunkStore, Corpus]:
         from rag.corpus import Corpus
-        from rag.store import open_store
+        from rag.reembed import reembed
+        from rag.store import EmbedderMismatchError, open_store
 
         embedder = self.embedder.get()
         self.data.mkdir(parents=True, exist_ok=True)
-        store = open_store(self.data, dimension=embedder.dimension, embedder=embedder.name)
+        wanted: dict[str, Any] = {"dimension": embedder.dimension, "embedder": embedder.name}
+        try:
+            store = open_store(self.data, **wanted)
+        except EmbedderMismatchError as error:
+            log.warning(
+                "%s made the index; every document is embedded anew by %s.", error.stored, error.wanted
+            )
+            reembed(self.data, embedder.embed_array, **wanted)
+            store = open_store(self.data, **wanted)
         corpus = Corpus(
             store,
             embedder,

@@ -1,0 +1,165 @@
+"""Engines from settings: which one answers when, what is said of it, and a change of the embedder."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from commands import index
+from engines import EngineError, Engines
+from loading import Loading
+from rag import llms
+from rag.assistant import Done, Notice
+from rag.embeddings import bundled_folder
+from serving import Serving
+from settings import Settings
+from tests.models import tiny_mistral
+
+TEXT = "Rules\n\nThe lantern boat returns at eleven. It carries forty people.\n"
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    corpus = tmp_path / "docs"
+    corpus.mkdir()
+    (corpus / "rules.txt").write_text(TEXT)
+    return varied(data=tmp_path / "data", corpus=(corpus,), offline=True, llm="extractive", tts="espeak-ng")
+
+
+def varied(**fields: Any) -> Settings:
+    build: Any = Settings
+    made: Settings = build(_env_file=None, **fields)
+    return made
+
+
+def ask(engines: Engines, question: str, *, wait: bool = False) -> tuple[Done, list[str]]:
+    events = list(engines.assistant(wait=wait).answer(question))
+    done = events[-1]
+    assert isinstance(done, Done)
+    return done, [event.message for event in events if isinstance(event, Notice)]
+
+
+def test_loading_opens_once_for_everyone_who_waits() -> None:
+    opened, release = [], threading.Event()
+
+    def load() -> str:
+        release.wait(5)
+        opened.append(1)
+        return "engine"
+
+    loading = Loading("it", load)
+    assert (loading.state, loading.ready()) == ("waiting", None)
+    got: list[str] = []
+    threads = [threading.Thread(target=lambda: got.append(loading.get())) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    assert loading.ready() is None
+    release.set()
+    for thread in threads:
+        thread.join(5)
+    assert (got, opened, loading.state) == (["engine"] * 4, [1], "ready")
+
+
+def test_loading_that_fails_says_why_each_time() -> None:
+    def load() -> str:
+        raise EngineError("It is not there. Fetch it.")
+
+    loading = Loading("it", load)
+    for _ in range(2):
+        with pytest.raises(EngineError, match="Fetch it"):
+            loading.get()
+    assert loading.state == "failed"
+
+
+def test_a_local_model_answers_and_quotations_until_it_is_there(settings: Settings, tmp_path: Path) -> None:
+    model = str(tiny_mistral(tmp_path / "mistral"))
+    with Engines(settings.model_copy(update={"llm": model, "max_new_tokens": 8})) as engines:
+        index(engines, settings.corpus, ())
+        before, _ = ask(engines, "When does the lantern boat return?")
+        assert (before.engine, before.answered) == ("quotations", True)
+        assert "eleven" in before.text
+        after, _ = ask(engines, "When does the lantern boat return?", wait=True)
+        assert after.engine == model
+
+
+def test_a_model_that_cannot_be_had_is_said_and_quotations_answer(settings: Settings) -> None:
+    with Engines(settings.model_copy(update={"llm": "no/such-model"})) as engines:
+        index(engines, settings.corpus, ())
+        engines.llm.start()
+        with pytest.raises(llms.LLMError):
+            engines.llm.get()
+        done, notices = ask(engines, "When does the lantern boat return?")
+        assert "eleven" in done.text
+        assert any("no/such-model" in notice for notice in notices)
+        state = next(state for state in Serving(engines).services().engines() if state.kind == "llm")
+        assert (state.name, state.state) == ("quotations", "failed")
+
+
+def test_a_large_download_waits_for_consent(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = str(tiny_mistral(tmp_path / "mistral"))
+    monkeypatch.setattr(llms, "download_size", lambda *_, **__: 14_500_000_000)
+    with Engines(settings.model_copy(update={"llm": model, "max_new_tokens": 8})) as engines:
+        index(engines, settings.corpus, ())
+        engines.llm.start()
+        while not engines.asking:
+            assert engines.llm.state == "loading"
+        services = Serving(engines).services()
+        state = next(state for state in services.engines() if state.kind == "llm")
+        assert (state.state, "14.5 GB" in state.why) == ("asking", True)
+        done, notices = ask(engines, "When does the lantern boat return?")
+        assert done.engine == "quotations"
+        assert any("14.5 GB" in notice for notice in notices)
+        services.agree()
+        assert engines.llm.get() is not None
+        assert not engines.asking
+
+
+def test_an_index_keeps_its_embedder_until_the_setting_names_another(
+    settings: Settings, tmp_path: Path
+) -> None:
+    with Engines(settings) as engines:
+        index(engines, settings.corpus, ())
+        first = engines.embedder.get().name
+    other = tmp_path / "other-embedder"
+    bundled = bundled_folder()
+    assert bundled is not None
+    shutil.copytree(bundled, other)
+    with Engines(settings.model_copy(update={"embedder": str(other)})) as engines:
+        assert engines.library.get()[0].count() == 1
+        assert ask(engines, "When does the lantern boat return?")[0].answered
+        assert engines.embedder.get().name == str(other) != first
+    with Engines(settings) as engines:  # auto
+        assert engines.embedder.get().name == str(other)
+
+
+def test_an_own_prompt_is_checked_before_anybody_asks(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "prompt.txt").write_text("Context: context. Question: question.")
+    engines = Engines(settings.model_copy(update={"prompt": tmp_path / "prompt.txt"}))
+    with pytest.raises(ValueError, match="context"):
+        engines.own_prompt()
+    refining = {"prompt": tmp_path / "prompt.txt", "chain": "refine"}
+    with pytest.raises(EngineError, match="stuff"):
+        Engines(settings.model_copy(update=refining)).own_prompt()
+
+
+def test_the_page_is_told_how_every_engine_is(settings: Settings) -> None:
+    with Engines(settings) as engines:
+        services = Serving(engines).services()
+        assert {state.state for state in services.engines()} == {"loading"}
+        engines.library.get()
+        engines.llm.get()
+        engines.synthesizer.get()
+        engines.transcriber.get()
+        states = {state.kind: (state.name, state.state) for state in services.engines()}
+        assert states == {
+            "llm": ("quotations", "ready"),
+            "embedder": ("all-MiniLM-L6-v2", "ready"),
+            "asr": ("pocketsphinx", "weak"),
+            "tts": ("espeak-ng", "ready"),
+        }
