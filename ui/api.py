@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
-from ui.library import Documents
+from ui.library import MAX_UPLOAD, Documents
 from ui.services import Services
 
 
@@ -42,6 +42,7 @@ def page_state(services: Services, documents: Documents) -> dict[str, Any]:
         "library": library,
         "progress": asdict(progress) if progress else None,
         "voices": [asdict(voice) for voice in services.voices()],
+        "max_upload": MAX_UPLOAD,
         "suggestions": list(services.suggestions()),
         "busy": bool(progress)
         or any(engine["state"] in {"loading", "asking"} for engine in engines)

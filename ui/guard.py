@@ -1,7 +1,7 @@
 """Who may come in: sign-in, the page's headers, and which of Gradio's routes exist.
 
-It stands before everything, HTTP and WebSocket, so that a route is closed until it is opened here. It does not
-know what the routes do.
+It stands before everything, HTTP and WebSocket, so that a route is closed until it is opened here. It does
+not know what the routes do.
 """
 
 from __future__ import annotations
@@ -84,9 +84,7 @@ class Guard:
         user, password = (fields.get(name, [""])[0] for name in ("username", "password"))
         if not self._knows(user, password):
             self._sessions.failed(address)
-            return _login_failure(
-                request, 401, "That user name and password do not belong together. Try again."
-            )
+            return _login_failure(request, 401, "This user name and password are not valid. Try again.")
         response: Response = (
             RedirectResponse("/", 303) if _wants_html(request) else JSONResponse({"success": True})
         )
@@ -202,7 +200,7 @@ def _add_headers(headers: MutableHeaders, visit: _Visit) -> None:
     headers["Content-Security-Policy"] = _policy(visit.nonce)
     headers["X-Content-Type-Options"] = "nosniff"
     headers["X-Frame-Options"] = "SAMEORIGIN"
-    headers["Referrer-Policy"] = "no-referrer"
+    headers["Referrer-Policy"] = "same-origin"
     headers["Cross-Origin-Opener-Policy"] = "same-origin"
     headers["Permissions-Policy"] = "microphone=(self), camera=(), geolocation=()"
     if visit.path.startswith("/api/"):
@@ -216,13 +214,14 @@ def _add_headers(headers: MutableHeaders, visit: _Visit) -> None:
 def _policy(nonce: str) -> str:
     """Nothing from another origin, and no inline script that was not in the page when it was sent.
 
-    Gradio's components set styles inline, and its templates as well as browser tests that wait for a condition
-    evaluate expressions; that gives text in the page no way to become a script.
+    Gradio's components set styles inline. Its templates evaluate expressions, and so do browser tests that
+    wait for a condition; neither lets text of the page become a script.
     """
     return (
-        f"default-src 'none'; script-src 'self' 'nonce-{nonce}' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
-        "img-src 'self' data: blob:; font-src 'self'; media-src 'self' blob:; connect-src 'self'; "
-        "manifest-src 'self'; base-uri 'self'; form-action 'self'; frame-ancestors 'self'"
+        f"default-src 'none'; script-src 'self' 'nonce-{nonce}' 'unsafe-eval'; "
+        "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self'; "
+        "media-src 'self' blob:; connect-src 'self'; manifest-src 'self'; base-uri 'self'; "
+        "form-action 'self'; frame-ancestors 'self'"
     )
 
 

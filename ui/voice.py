@@ -1,7 +1,7 @@
 """The voice socket: the sound of an answer to the page that asked, and the route that takes a recording.
 
-A page opens one socket and gets a key; whoever asks with that key is spoken to there. Each chunk of sound has the
-number of its turn, so that the page plays nothing of an earlier one. It does not know how speech is made.
+A page opens one socket and gets a key; whoever asks with that key is spoken to there. Each chunk of sound has
+the number of its turn: the page plays nothing of an earlier one. It does not know how speech is made.
 
 Binary, server → page: uint32 turn, uint32 samples per second (little endian), then int16 samples, mono.
 Text, server → page: {"type": "key", "key"}, {"type": "end", "turn"}, {"type": "notice", "turn", "message"}.

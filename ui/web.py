@@ -1,12 +1,15 @@
 """The page: Gradio's Blocks for the controls, our routes for the work, one app for both.
 
 Gradio draws the controls and their theme. What is said streams over routes of our own, because Gradio's queue
-cannot be cut within a moment, and its chat reads text as HTML. It knows neither the settings nor what answers.
+cannot be cut within a moment, and its chat reads text as HTML. It knows neither settings nor engines.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,17 +36,30 @@ _HEAD = (
 def build_ui(services: Services) -> FastAPI:
     """The whole page as an ASGI app; nothing is served from any other origin."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    import gradio
-
     services.data.mkdir(parents=True, exist_ok=True)
-    app = FastAPI(title="Parley", docs_url=None, redoc_url=None, openapi_url=None)
+    store = Conversations(services.data / "parley.db")
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        store.close()
+
+    app = FastAPI(title="Parley", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
     voices, documents = Voices(services), Documents(services)
-    chat = Chat(services, Conversations(services.data / "parley.db"), voices)
+    chat = Chat(services, store, voices)
     app.include_router(chat_routes(chat))
     app.include_router(library_routes(services, documents))
     app.include_router(voice_routes(services, voices))
     app.include_router(state_routes(services, documents))
     app.mount("/parley", StaticFiles(directory=ASSETS))
+    _with_loop(lambda: _mount(app))
+    app.add_middleware(Guard, users=services.users, local_only=services.local_only)
+    return app
+
+
+def _mount(app: FastAPI) -> None:
+    import gradio
+
     gradio.mount_gradio_app(
         app,
         _blocks(),
@@ -55,8 +71,20 @@ def build_ui(services: Services) -> FastAPI:
         theme=_theme(),
         head=_HEAD,
     )
-    app.add_middleware(Guard, users=services.users, local_only=services.local_only)
-    return app
+
+
+def _with_loop(work: Callable[[], None]) -> None:
+    """Do `work` where an event loop runs: where none does, Gradio makes several and closes none."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+
+        async def run() -> None:
+            work()
+
+        asyncio.run(run())
+    else:
+        work()
 
 
 def _theme() -> gradio.themes.Base:
@@ -97,9 +125,9 @@ def _blocks() -> Any:
                     )
                     with gr.Row(elem_id="actions"):
                         gr.Button("Record", elem_id="mic")
-                        gr.Column(elem_id="latency")
                         gr.Button("Stop", elem_id="stop", interactive=True)
                         gr.Button("Send", elem_id="send", variant="primary")
+                gr.Column(elem_id="latency")
             with gr.Column(elem_id="right"):
                 gr.Column(elem_id="sources")
                 gr.Column(elem_id="page-view")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -66,7 +66,12 @@ class ScriptedAssistant:
 
     def answer(self, question: str, history: Sequence[BaseMessage] = ()) -> Answer:
         self.asked.append((question, list(history)))
-        answer = Answer(lambda emit: [emit(event) for event in self._events(question, history)] and None)
+
+        def work(emit: Callable[[Event], None]) -> None:
+            for event in self._events(question, history):
+                emit(event)
+
+        answer = Answer(work)
         self.answers.append(answer)
         return answer
 
@@ -181,7 +186,7 @@ class Script:
         return Services(
             assistant=self.assistant,
             library=self.library,
-            pages=lambda source: self.pages if source == "lighthouse.pdf" else [],
+            pages=lambda source: self.pages if source in self.library.known else [],
             transcribe=self.transcribe,
             speak=self.speak,
             voices=lambda: [

@@ -267,7 +267,7 @@ function turnView({ question: text }) {
   };
   view.heard = (took) => {
     view.turn.timings.first_audio = took;
-    end(view.turn);
+    foot.querySelector(".how")?.replaceWith(how(view.turn));
     latency(view.turn);
   };
   return view;
@@ -296,7 +296,11 @@ function footer(view, turn) {
   );
   const about = turn.sources.length ? button("Show the sources of this answer", { icon: "book", class: "plain", onclick: () => showSourcesOf(turn) }) : null;
   if (about) actions.append(about);
-  return [actions, turn.engine ? el("details", { class: "how" }, el("summary", {}, confidence(turn)), figures(turn)) : null].filter(Boolean);
+  return turn.engine ? [actions, how(turn)] : [actions];
+}
+
+function how(turn) {
+  return el("details", { class: "how" }, el("summary", {}, confidence(turn)), figures(turn));
 }
 
 function showSourcesOf(turn) {

@@ -14,6 +14,7 @@ const list = el("ul", { class: "documents" });
 const progress = el("div", { class: "progress", hidden: true });
 let timer = 0;
 let last = [];
+let limit = Infinity; // bytes of a file
 
 export function mountLibrary() {
   byId("upload").replaceChildren(dropZone(), urlForm());
@@ -69,6 +70,7 @@ export function upload(files) {
 }
 
 async function uploadOne(file) {
+  if (file.size > limit) return toast(`${file.name} is larger than ${Math.floor(limit / 2 ** 20)} MB. Split it into parts.`);
   sending.set(file.name, 0);
   draw();
   try {
@@ -113,6 +115,7 @@ async function refresh() {
     const state = await api("/api/state");
     busy = state.busy;
     last = state.library;
+    limit = state.max_upload;
     setEngines(state.engines);
     setVoices(state.voices);
     setSuggestions(state.suggestions);

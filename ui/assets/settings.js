@@ -21,7 +21,10 @@ let voiceNote;
 export function mountSettings() {
   byId("brand").replaceChildren(el("span", { class: "logo" }, icon("book")), el("span", { class: "name" }, "Parley"));
   const mute = button("Mute", { class: "plain mute", onclick: () => player.mute(!player.muted) });
+  let shown;
   const showMute = () => {
+    if (shown === player.muted) return; // a button that is drawn anew between press and release is not clicked
+    shown = player.muted;
     mute.replaceChildren(icon(player.muted ? "mute" : "sound"));
     mute.setAttribute("aria-pressed", String(player.muted));
     mute.title = player.muted ? "Sound is off" : "Mute";
@@ -39,10 +42,10 @@ function toggleDrawer(name) {
 }
 
 function menu() {
-  voiceSelect = el("select", { onchange: () => chooseVoice(voiceSelect.value) });
+  voiceSelect = el("select", { "aria-label": "Voice", onchange: () => chooseVoice(voiceSelect.value) });
   voiceNote = el("p", { class: "note" });
   const speedShown = el("output", {}, `${settings.speed}×`);
-  const speed = el("input", { type: "range", min: "0.5", max: "2", step: "0.1", value: settings.speed });
+  const speed = el("input", { type: "range", "aria-label": "Speed", min: "0.5", max: "2", step: "0.1", value: settings.speed });
   speed.addEventListener("input", () => {
     settings.speed = Number(speed.value);
     speedShown.textContent = `${settings.speed}×`;

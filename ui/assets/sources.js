@@ -59,8 +59,12 @@ function card(source, index) {
     el("span", {}, `${sureness(source.score)} · ${Math.round(100 * source.score)} %`),
   );
   const section = source.section ? el("div", { class: "section" }, source.section) : null;
-  const passage = el("blockquote", { class: "passage" }, ...source.pieces.map(([text, quoted]) => (quoted ? el("mark", {}, text) : text)));
+  const passage = el("blockquote", { class: "passage" }, ...quoted(source.pieces));
   return el("li", { class: "card", "data-number": number, onclick: open }, head, match, section, passage);
+}
+
+function quoted(pieces) {
+  return pieces.map(([text, isQuoted]) => (isQuoted ? el("mark", {}, text) : text));
 }
 
 // Show the page of source `number`, the passage highlighted.
@@ -100,7 +104,8 @@ function showPage(source, page) {
     button("Next page", { icon: "right", onclick: turn(1), disabled: page.number + 1 >= page.count, class: "plain" }),
     button("Close the page", { icon: "close", onclick: closePage, class: "plain" }),
   );
-  const mark = page.passage ? el("mark", {}, page.passage) : null;
+  const whole = page.passage === source.text; // else a part of it, on this page
+  const mark = page.passage ? el("mark", {}, ...(whole ? quoted(source.pieces) : [page.passage])) : null;
   const text = el("div", { class: "page-text", tabindex: "0", "aria-label": `Text of ${page.source}, ${title}` });
   text.append(page.before, ...(mark ? [mark] : []), page.after);
   pageView(head, text);

@@ -1,0 +1,124 @@
+"""The browser, a server with scripted services, and a page of it, for the browser tests."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
+
+from speech.audio import wav_bytes
+from tests.browser.serving import serve
+from tests.ui.scripted import Script
+from ui.web import build_ui
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+TIMEOUT = 20_000  # milliseconds that a condition may take on a busy machine
+HOW = "No Chromium was found. Install it: python -m playwright install --with-deps chromium"
+
+
+def chromium_path(playwright: Playwright) -> str | None:
+    """Playwright's own Chromium, else one on the PATH."""
+    own = playwright.chromium.executable_path
+    if Path(own).exists():
+        return own
+    return next((path for name in NAMES if (path := shutil.which(name))), None)
+
+
+@pytest.fixture(scope="session")
+def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the fake microphone hears, over and over: half a second of a tone, half a second of silence."""
+    path = tmp_path_factory.mktemp("microphone") / "tone.wav"
+    tone = 0.4 * np.sin(2 * np.pi * 440 * np.arange(24_000) / 48_000)
+    path.write_bytes(wav_bytes(np.concatenate([tone, np.zeros(24_000)]).astype(np.float32), 48_000))
+    return path
+
+
+@pytest.fixture(scope="session")
+def browser(recording: Path) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        path = chromium_path(playwright)
+        if path is None:
+            if os.environ.get("CI") or os.environ.get("PARLEY_REQUIRE_BROWSER") == "1":
+                pytest.fail(HOW)
+            pytest.skip(HOW)
+        browser = playwright.chromium.launch(
+            executable_path=path,
+            args=[
+                "--no-sandbox",
+                "--use-fake-ui-for-media-stream",
+                "--use-fake-device-for-media-stream",
+                f"--use-file-for-fake-audio-capture={recording}",
+            ],
+        )
+        yield browser
+        browser.close()
+
+
+@dataclass
+class Site:
+    """A served page, and what its browser complained about."""
+
+    url: str
+    script: Script
+    browser: Browser
+    complaints: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+    contexts: list[BrowserContext] = field(default_factory=list)
+
+    def open(self, page: Page | None = None, *, ready: bool = True, **options: object) -> Page:
+        """The page in a browser of somebody new, or in `page` once more."""
+        if page is None:
+            context = self.browser.new_context(**options)  # type: ignore[arg-type]
+            context.set_default_timeout(TIMEOUT)
+            self.contexts.append(context)
+            page = context.new_page()
+            self._watch(page)
+        page.goto(self.url)
+        if ready:
+            page.locator("body.parley-ready").wait_for()
+            page.wait_for_function("window.parleyPlayer.key !== ''")
+        return page
+
+    def _watch(self, page: Page) -> None:
+        def complain(kind: str, text: str) -> None:
+            if kind in {"error", "warning"}:
+                self.complaints.append(text)
+
+        page.on("console", lambda message: complain(message.type, message.text))
+        page.on("pageerror", lambda error: complain("error", str(error)))
+        page.on("request", lambda request: self.requests.append(request.url))
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Script:
+    return Script(tmp_path)
+
+
+@pytest.fixture
+def site(browser: Browser, script: Script) -> Iterator[Site]:
+    """The page with the scripted services, which a test may change at any time."""
+    with serve(build_ui(script.services())) as url:
+        site = Site(url, script, browser)
+        yield site
+        for context in site.contexts:
+            context.close()
+        assert not site.complaints
+        own = (site.url, "data:", "blob:")
+        assert [address for address in site.requests if not address.startswith(own)] == []
+
+
+@pytest.fixture
+def ask() -> Callable[[Page, str], None]:
+    """Type a question and press Enter."""
+
+    def asked(page: Page, text: str) -> None:
+        page.locator("#question textarea").fill(text)
+        page.keyboard.press("Enter")
+
+    return asked

@@ -1,0 +1,212 @@
+"""The conversation in a real browser: streaming, citations, the page view, stop, keeping."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Site
+from tests.ui.scripted import ANSWER, QUOTE
+
+pytestmark = pytest.mark.browser
+
+Ask = Callable[[Page, str], None]
+
+
+def test_an_answer_streams_and_names_its_sources(site: Site, ask: Ask) -> None:
+    site.script.assistant.pause = 0.05
+    page = site.open()
+    page.locator("#question textarea").fill("When does the lamp room close?")
+    page.locator("#send").click()
+    page.wait_for_function(
+        """() => { const body = document.querySelector("#chat .body");
+                   return body && body.textContent.length > 5 && !body.classList.contains("answer-done"); }"""
+    )
+    expect(page.locator("#sources .card")).to_have_count(2)  # they come before the answer is complete
+    expect(page.locator("#chat .answer-done")).to_have_text(ANSWER)
+    expect(page.locator("#chat .cite")).to_have_text(["[1]", "[2]"])
+    first = page.locator("#sources .card").first
+    expect(first).to_contain_text("lighthouse.pdf")
+    expect(first).to_contain_text("page 2")
+    expect(first).to_contain_text("strong match · 92 %")
+    expect(first.locator("mark")).to_have_text(QUOTE)
+    for name in ("retrieval", "first_token", "total"):
+        expect(page.locator(f"#latency [data-name={name}]")).to_be_visible()
+    expect(page.locator("#latency")).to_contain_text("scripted")
+
+
+def test_a_citation_shows_its_page(site: Site, ask: Ask) -> None:
+    page = site.open()
+    ask(page, "When was it built?")
+    page.locator("#chat .answer-done .cite", has_text="[2]").click()
+    view = page.locator("#page-view")
+    expect(view).to_contain_text("page 1")
+    expect(view.locator(".page-text > mark")).to_contain_text("It was built in 1869")
+    expect(page.locator("#sources .card.selected .number")).to_have_text("2")
+    view.get_by_role("button", name="Next page").click()
+    expect(view).to_contain_text("Visitors may climb the tower.")
+    view.get_by_role("button", name="Previous page").click()
+    expect(view.locator(".page-text > mark")).to_contain_text("It was built in 1869")
+    view.get_by_role("button", name="Close the page").click()
+    expect(view).to_be_hidden()
+
+
+def test_stop_freezes_text_and_sound_at_once(site: Site, ask: Ask) -> None:
+    site.script.assistant.pause = 0.05
+    site.script.assistant.text = " ".join(f"Sentence number {n} is said." for n in range(60))
+    page = site.open()
+    ask(page, "Tell me everything")
+    page.wait_for_function("window.parleyPlayer.state === 'playing' && window.parleyPlayer.rms() > 0.02")
+    took = page.evaluate(
+        """async () => {
+             const frame = () => new Promise((next) => requestAnimationFrame(next));
+             const length = () => document.querySelector("#chat .body").textContent.length;
+             const begun = performance.now();
+             let changed = begun, before = length(), loud = begun;
+             document.querySelector("#stop").click();
+             while (performance.now() - begun < 600) {
+               await frame();
+               if (length() !== before) { before = length(); changed = performance.now(); }
+               if (window.parleyPlayer.rms() > 0.001) loud = performance.now();
+             }
+             return {text: changed - begun, sound: loud - begun};
+           }"""
+    )
+    assert took["text"] <= 150
+    assert took["sound"] <= 150
+    expect(page.locator("#chat .answer-stopped")).to_be_visible()
+    expect(page.locator("#chat .answer-done")).to_have_count(0)
+    answer = site.script.assistant.answers[0]
+    assert answer.closed
+    assert answer.wait_stopped(5)
+    shown = page.locator("#chat .body").inner_text()
+    site.open(page)
+    expect(page.locator("#chat .answer-stopped")).to_have_text(shown)
+
+
+def test_a_closed_tab_closes_the_answer(site: Site, ask: Ask) -> None:
+    site.script.assistant.text = "word " * 4000
+    page = site.open()
+    ask(page, "Tell me everything")
+    expect(page.locator("#chat .body")).to_contain_text("word")
+    page.close()
+    assert site.script.assistant.answers[0].wait_stopped(10)
+
+
+def test_a_follow_up_carries_the_history_of_this_conversation(site: Site, ask: Ask) -> None:
+    page = site.open()
+    ask(page, "When does it close?")
+    expect(page.locator("#chat .answer-done")).to_have_count(1)
+    ask(page, "And in summer?")
+    expect(page.locator("#chat .answer-done")).to_have_count(2)
+    assert [message.content for message in site.script.assistant.asked[1][1]] == [
+        "When does it close?",
+        ANSWER,
+    ]
+    page.locator(".understood summary").click()
+    expect(page.locator(".understood")).to_contain_text("And in summer? (of the lighthouse)")
+    page.get_by_role("button", name="New conversation").click()
+    expect(page.locator("#chat .turn")).to_have_count(0)
+    ask(page, "And now?")
+    expect(page.locator("#chat .answer-done")).to_have_count(1)
+    assert site.script.assistant.asked[2][1] == []
+
+
+def test_a_reload_keeps_the_conversation_and_it_can_be_exported(site: Site, ask: Ask) -> None:
+    page = site.open()
+    ask(page, "When does it close?")
+    expect(page.locator("#chat .answer-done")).to_have_count(1)
+    site.open(page)
+    expect(page.locator("#chat .answer-done")).to_have_text(ANSWER)
+    expect(page.locator("#sources .card")).to_have_count(2)
+    expect(page.locator("#latency")).to_contain_text("retrieval")
+    with page.expect_download() as download:
+        page.locator("#history .export").click()
+    text = download.value.path().read_text(encoding="utf-8")
+    assert "## When does it close?" in text
+    assert ANSWER in text
+    assert "**[1]** lighthouse.pdf, page 2 (match 92%)" in text
+    assert "> Visitors may climb the tower." in text
+    page.get_by_role("button", name="Delete the conversation").click()
+    expect(page.locator("#chat .welcome")).to_be_visible()
+    expect(page.locator("#history li")).to_have_count(0)
+
+
+def test_regenerate_replaces_the_answer(site: Site, ask: Ask) -> None:
+    page = site.open()
+    ask(page, "When does it close?")
+    expect(page.locator("#chat .answer-done")).to_have_text(ANSWER)
+    site.script.assistant.text = "At six. [1]"
+    page.locator(".regenerate").click()
+    expect(page.locator("#chat .answer-done")).to_have_text("At six. [1]")
+    site.open(page)
+    expect(page.locator("#chat .turn")).to_have_count(1)
+
+
+def test_a_bad_answer_is_kept_for_eval(site: Site, ask: Ask) -> None:
+    page = site.open()
+    ask(page, "When does it close?")
+    page.locator(".rate-down").click()
+    expect(page.locator(".rate-down")).to_have_attribute("aria-pressed", "true")
+    expect(page.locator(".toast")).to_contain_text("feedback.jsonl")
+    row = json.loads((site.script.data / "feedback.jsonl").read_text(encoding="utf-8"))
+    assert row["question"] == "When does it close?"
+    assert row["id"]
+    site.open(page)
+    expect(page.locator(".rate-down")).to_have_attribute("aria-pressed", "true")
+
+
+def test_a_failure_is_said_and_can_be_tried_again(site: Site, ask: Ask) -> None:
+    page = site.open()
+    ask(page, "a broken question")
+    expect(page.locator("#chat .problem")).to_contain_text("The model is gone. Ask again.")
+    expect(page.locator("#chat .answer-done")).to_have_count(0)
+    page.get_by_role("button", name="Try again").click()
+    expect(page.locator("#chat .problem")).to_contain_text("The model is gone. Ask again.")
+    expect(page.locator("#chat .turn")).to_have_count(1)
+
+
+def test_two_people_see_only_their_own(site: Site, ask: Ask) -> None:
+    site.script.assistant.pause = 0.15
+    one, two = site.open(), site.open()
+    ask(one, "A question of the first")
+    ask(two, "A question of the second")
+    both = "() => document.querySelectorAll('#chat .answer-done').length === 1"
+    one.wait_for_function(both)
+    two.wait_for_function(both)
+    begun = [turn[0] for turn in site.script.assistant.asked]
+    assert begun == ["A question of the first", "A question of the second"]
+    expect(two.locator("#chat")).not_to_contain_text("of the first")
+    expect(two.locator("#history")).not_to_contain_text("of the first")
+    foreign = one.evaluate("JSON.parse(localStorage['parley.conversation'])")
+    statuses = two.evaluate(
+        """async (id) => Promise.all([
+             fetch(`/api/conversations/${id}`), fetch(`/api/conversations/${id}/export`),
+             fetch(`/api/conversations/${id}`, {method: "DELETE"}),
+           ].map(async (answer) => (await answer).status))""",
+        foreign,
+    )
+    assert statuses == [404, 404, 404]
+    site.complaints.clear()  # the browser reports the three refusals
+
+
+def test_suggestions_begin_a_conversation(site: Site) -> None:
+    page = site.open()
+    page.get_by_role("button", name="Who built the lighthouse?").click()
+    expect(page.locator("#chat .asked")).to_have_text("Who built the lighthouse?")
+    expect(page.locator("#chat .answer-done")).to_have_text(ANSWER)
+
+
+def test_notices_and_engines_are_said(site: Site, ask: Ask) -> None:
+    site.script.assistant.notices = ("One passage was dropped.",)
+    page = site.open()
+    expect(page.locator("#engines")).to_contain_text("PocketSphinx weak")
+    page.locator("#engines summary").click()
+    expect(page.locator("#engines .panel")).to_contain_text("For Whisper, connect once.")
+    page.keyboard.press("Escape")
+    expect(page.locator("#engines .panel")).to_be_hidden()
+    ask(page, "When does it close?")
+    expect(page.locator("#chat .notices")).to_contain_text("One passage was dropped.")

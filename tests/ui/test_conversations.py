@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from langchain_core.messages import AIMessage, HumanMessage
+
+from ui.conversations import Conversations, Passage, Turn, as_markdown, messages
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Conversations]:
+    with closing(Conversations(tmp_path / "parley.db")) as store:
+        yield store
+
+
+PASSAGE = Passage("guide.pdf", 2, 10, 30, 0.8, "Two lines\nof text.")
+
+
+def test_turns_survive_a_restart_word_for_word(tmp_path: Path) -> None:
+    store = Conversations(tmp_path / "parley.db")
+    identifier = store.create("ada")
+    turn = store.add(identifier, Turn("Why?\n  Really?"))
+    full = replace(
+        turn, answer="Because. [1] \U0001f600", state="done", sources=(PASSAGE,), timings={"total": 0.5}
+    )
+    store.save(full)
+    store.close()
+    with closing(Conversations(tmp_path / "parley.db")) as again:
+        assert again.turns("ada", identifier) == [full]
+        assert [(item.id, item.title) for item in again.recent("ada")] == [(identifier, "Why? Really?")]
+
+
+def test_nobody_reaches_what_is_somebody_elses(store: Conversations) -> None:
+    identifier = store.create("ada")
+    store.add(identifier, Turn("Why?"))
+    assert not store.owns("grace", identifier)
+    assert store.turns("grace", identifier) == []
+    assert store.recent("grace") == []
+    assert store.remove_last("grace", identifier) is None
+    assert not store.delete("grace", identifier)
+    assert len(store.turns("ada", identifier)) == 1
+    assert store.delete("ada", identifier)
+    assert store.turns("ada", identifier) == []
+
+
+def test_a_turn_of_a_deleted_conversation_does_not_come_back(store: Conversations) -> None:
+    identifier = store.create("ada")
+    turn = store.add(identifier, Turn("Why?"))
+    store.delete("ada", identifier)
+    store.save(replace(turn, answer="Late."))
+    assert store.turns("ada", identifier) == []
+
+
+def test_ids_cannot_be_guessed(store: Conversations) -> None:
+    found = {store.create("ada") for _ in range(50)}
+    assert len(found) == 50
+    assert min(map(len, found)) >= 24  # 144 bits
+
+
+def test_the_history_leaves_out_what_was_not_answered() -> None:
+    turns = [Turn("a", "b"), Turn("c", state="failed"), Turn("d", "partly", state="stopped")]
+    assert messages(turns) == [HumanMessage("a"), AIMessage("b"), HumanMessage("d"), AIMessage("partly")]
+
+
+def test_the_export_cites() -> None:
+    text = as_markdown([Turn("Why?", "Because. [1]", sources=(PASSAGE,)), Turn("And?", state="failed")])
+    assert (
+        "## Why?\n\nBecause. [1]\n\n**[1]** guide.pdf, page 2 (match 80%)\n\n> Two lines\n> of text." in text
+    )
+    assert "*(no answer)*" in text

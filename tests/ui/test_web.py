@@ -1,0 +1,182 @@
+"""The page's routes without a browser: who is let in, what is refused, what is served."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+from starlette.websockets import WebSocketDisconnect
+
+from tests.ui.scripted import ANSWER, Script
+from ui.web import build_ui
+
+HOST = "http://127.0.0.1"
+SOCKET = "ws://127.0.0.1/voice/ws"  # the client names another host otherwise
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Script:
+    return Script(tmp_path)
+
+
+@pytest.fixture
+def client(script: Script) -> Iterator[TestClient]:
+    with TestClient(build_ui(script.services()), base_url=HOST) as client:
+        client.get("/")
+        yield client
+
+
+@pytest.fixture
+def closed(script: Script) -> Iterator[TestClient]:
+    """With sign-in."""
+    script.users = {"ada": "engine"}
+    with TestClient(build_ui(script.services()), base_url=HOST, follow_redirects=False) as client:
+        yield client
+
+
+def test_every_answer_carries_the_policy(client: TestClient) -> None:
+    for path in ("/", "/health", "/api/state", "/parley/main.js", "/nowhere"):
+        policy = client.get(path).headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert not re.search(r"https?:|\*|script-src[^;]*'unsafe-inline'", policy)
+
+
+def test_the_pages_own_scripts_carry_the_nonce(client: TestClient) -> None:
+    answer = client.get("/")
+    nonce = re.search(r"'nonce-([^']+)'", answer.headers["content-security-policy"])
+    assert nonce
+    assert answer.text.count("<script") == answer.text.count(f'<script nonce="{nonce[1]}"') > 0
+    assert f"'nonce-{nonce[1]}'" not in client.get("/").headers["content-security-policy"]
+
+
+def test_gradios_own_work_routes_are_closed(client: TestClient) -> None:
+    for path in ("config", "gradio_api/info", "gradio_api/upload", "gradio_api/queue/join", "monitoring"):
+        assert client.get(f"/{path}").status_code == 404
+        assert client.post(f"/{path}").status_code == 404
+    assert client.get("/gradio_api/file=/etc/passwd").status_code == 404
+    assert client.get("/openapi.json").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/api/state",
+        "/api/conversations",
+        "/api/page?source=lighthouse.pdf",
+        "/parley/main.js",
+        "/theme.css",
+    ],
+)
+def test_sign_in_guards_every_route(closed: TestClient, path: str) -> None:
+    assert closed.get(path).status_code in {303, 401}
+    assert closed.get("/health").json() == {"status": "ok"}
+    assert closed.post("/login", data={"username": "ada", "password": "wrong"}).status_code == 401
+    assert closed.post("/login", data={"username": "eve", "password": "engine"}).status_code == 401
+    assert closed.get(path).status_code in {303, 401}
+    assert closed.post("/login", data={"username": "ada", "password": "engine"}).json() == {"success": True}
+    assert closed.get(path).status_code == 200
+    closed.get("/logout")
+    assert closed.get(path).status_code in {303, 401}
+
+
+def test_sign_in_guards_what_is_sent_and_the_socket(closed: TestClient) -> None:
+    for path in ("/api/transcribe", "/api/library/files?name=x.txt", "/api/conversations", "/api/agree"):
+        assert closed.post(path).status_code == 401
+    with pytest.raises(WebSocketDisconnect) as refusal, closed.websocket_connect(SOCKET):
+        pass
+    assert refusal.value.code == 4401
+
+
+def test_too_many_tries_are_slowed_down(closed: TestClient) -> None:
+    wrong = {"username": "ada", "password": "wrong"}
+    statuses = [closed.post("/login", data=wrong).status_code for _ in range(12)]
+    assert statuses == [401] * 10 + [429] * 2
+    assert closed.post("/login", data={"username": "ada", "password": "engine"}).status_code == 429
+
+
+def test_another_sites_page_is_refused(client: TestClient) -> None:
+    foreign = {"origin": "http://example.org"}
+    assert client.post("/api/conversations", headers=foreign).status_code == 403
+    assert client.post("/api/conversations", headers={"origin": "null"}).status_code == 403
+    with (
+        pytest.raises(WebSocketDisconnect) as refusal,
+        client.websocket_connect(SOCKET, headers=foreign),
+    ):
+        pass
+    assert refusal.value.code == 4403
+    assert client.post("/api/conversations", headers={"origin": HOST}).status_code == 200
+
+
+def test_another_host_name_is_refused_on_loopback(client: TestClient) -> None:
+    assert client.get("/api/state", headers={"host": "example.org"}).status_code == 421
+    assert client.get("/api/state", headers={"host": "localhost:7860"}).status_code == 200
+
+
+def test_an_answer_leaves_as_lines_and_is_kept(client: TestClient) -> None:
+    conversation = client.post("/api/conversations").json()["id"]
+    answer = client.post(f"/api/conversations/{conversation}/ask", json={"question": "When?"})
+    lines = [json.loads(line) for line in answer.text.splitlines()]
+    assert [line["type"] for line in lines][:3] == ["turn", "standalone", "sources"]
+    assert "".join(line["text"] for line in lines if line["type"] == "token") == ANSWER
+    assert lines[-1]["turn"]["answer"] == ANSWER
+    kept = client.get(f"/api/conversations/{conversation}").json()["turns"]
+    assert kept == [lines[-1]["turn"]]
+
+
+def test_an_empty_and_an_endless_question_are_refused(client: TestClient) -> None:
+    conversation = client.post("/api/conversations").json()["id"]
+    for question in ("", "x" * 9000):
+        assert (
+            client.post(f"/api/conversations/{conversation}/ask", json={"question": question}).status_code
+            == 422
+        )
+
+
+def test_a_recording_that_is_too_large_is_refused(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ui.voice.MAX_RECORDING", 1 << 20)
+    answer = client.post("/api/transcribe", content=b"x" * (2 << 20))
+    assert answer.status_code == 422
+    assert "larger than 1 MB" in answer.json()["error"]
+
+
+def test_a_file_that_is_too_large_leaves_nothing_behind(
+    client: TestClient, script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ui.library.MAX_UPLOAD", 1 << 20)
+
+    def endless() -> Iterator[bytes]:
+        for _ in range(3):
+            yield b"x" * (1 << 20)
+
+    answer = client.post("/api/library/files", params={"name": "big.pdf"}, content=endless())
+    assert answer.status_code == 413
+    assert "big.pdf is larger than 1 MB" in answer.json()["error"]
+    assert list((script.data / "incoming").iterdir()) == []
+
+
+def test_the_socket_limits_what_a_page_sends(client: TestClient) -> None:
+    with client.websocket_connect(SOCKET) as socket:
+        assert socket.receive_json()["type"] == "key"
+        socket.send_text("not json")
+        socket.send_text("x" * 5000)
+        with pytest.raises(WebSocketDisconnect) as end:
+            socket.receive_text()
+    assert end.value.code == 1008
+
+
+def test_a_socket_of_somebody_else_is_not_spoken_to(client: TestClient, script: Script) -> None:
+    conversation = client.post("/api/conversations").json()["id"]
+    mine = client.cookies.get("parley_browser")
+    with client.websocket_connect(SOCKET, headers={"cookie": "parley_browser=" + "x" * 32}) as socket:
+        key = socket.receive_json()["key"]
+        assert mine != "x" * 32
+        question = {"question": "When?", "key": key, "turn": 1}
+        assert client.post(f"/api/conversations/{conversation}/ask", json=question).status_code == 200
+    assert script.requests == []
