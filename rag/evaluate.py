@@ -174,7 +174,7 @@ def _measure(row: Row, retriever: Searcher, chain: Chain) -> _Measured:
 
 
 def _found(row: Row, documents: Sequence[Document], k: int) -> bool:
-    """Whether a relevant chunk is among the first k, of which only the first k * BUDGET characters are read."""
+    """Whether a relevant chunk is among the first k, of which k * BUDGET characters are read."""
     room = k * BUDGET
     for document in documents[:k]:
         read = min(room, len(document.page_content))

@@ -31,8 +31,9 @@ LONGEST_ANSWER = 400  # characters, citations included
 _LONGEST_SENTENCE = LONGEST_ANSWER - len(" [100]")
 _READ = 8  # sentences that are embedded for one question: what a CPU does while nobody notices
 _COSINE, _COVERAGE, _CONTEXT = 6.9, 4.3, 1.3  # logistic regression, see docs/retrieval.md
-_EMPTY_HANDED = 2.0  # logits less for a sentence that only asks, or says no more than the question does
+_LAST = 20.0  # logits less for what only asks or announces: nothing comes behind it
 _SECOND = 2.5  # a second sentence may be this many logits below the best one
+_CLOSED = re.compile(r"[.!?…。！？][\"'”’»)\]]*$")
 _ASKS = re.compile(r"[?？][\"'”’»)\]]*$")
 
 
@@ -66,7 +67,7 @@ class ExtractiveQA(RunnableSerializable[dict[str, Any], dict[str, Any]]):
     """
 
     retriever: BaseRetriever = Field(exclude=True)
-    embedder: Embeddings | None = Field(None, exclude=True)  # None: words alone decide
+    embedder: Embeddings | None = Field(default=None, exclude=True)  # None: words alone decide
 
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
 
@@ -154,8 +155,9 @@ def _by_words(question: str, sentences: Sequence[_Sentence]) -> list[_Scored]:
     for each in sentences:
         known = each.own | each.heading
         words = _COVERAGE * coverage(weights, known) + _CONTEXT * coverage(weights, known | each.before)
-        if _ASKS.search(each.text) or each.own <= asked | each.heading:
-            words -= _EMPTY_HANDED
+        announces = each.own <= asked | each.heading and not _CLOSED.search(each.text)
+        if announces or _ASKS.search(each.text):
+            words -= _LAST
         scored.append(_Scored(each, words))
     return sorted(scored, key=lambda each: -each.words)
 

@@ -28,10 +28,10 @@ from rag.chunks import Chunk
 from rag.store import ChunkStore, Hit
 from rag.terms import coverage, term_weights, terms
 
-DEFAULT_FLOOR = 0.05
+DEFAULT_FLOOR = 0.05  # refuses hardly any question that the documents answer; see docs/retrieval.md
 CANDIDATES = 50  # from each of the two searches
 RERANKED = 20  # passages that a reranker reads
-_COSINE, _COVERAGE, _BIAS = 5.2, 7.2, -7.2  # fitted by scripts/fit_retriever.py
+_COSINE, _COVERAGE, _BIAS = 3.3, 5.6, -5.1  # fitted by scripts/fit_retriever.py
 _SAME_PLACE = 0.5  # chunks of one source that share more than this of the shorter one are one passage
 
 
@@ -67,8 +67,8 @@ class HybridRetriever(BaseRetriever):
 
     store: ChunkStore
     embedder: Embeddings
-    k: int = Field(4, ge=1)
-    floor: float = Field(DEFAULT_FLOOR, ge=0, le=1)  # what scores less does not count as found
+    k: int = Field(default=4, ge=1)
+    floor: float = Field(default=DEFAULT_FLOOR, ge=0, le=1)  # what scores less does not count as found
     reranker: Reranker | None = None
 
     def search(self, query: str, k: int) -> list[Document]:
@@ -76,7 +76,7 @@ class HybridRetriever(BaseRetriever):
         ranked = rank(self.candidates(query))
         if self.reranker is not None:
             ranked = _rerank(self.reranker, query, ranked, max(RERANKED, k))
-        return [_document(candidate) for candidate in ranked[:k]]
+        return [as_document(candidate) for candidate in ranked[:k]]
 
     def candidates(self, query: str) -> list[Candidate]:
         """What the two searches found, in no particular order; empty for a query without a word."""
@@ -99,9 +99,13 @@ def rank(candidates: Sequence[Candidate]) -> list[Candidate]:
     """By score, best first, each passage once: no copy from another file, no neighbour that is mostly it."""
     kept: list[Candidate] = []
     texts: set[str] = set()
+    places: list[Chunk] = []  # what the kept ones show, their copies in other files included
     for candidate in sorted(candidates, key=lambda c: (-c.score, c.chunk.source, c.chunk.start)):
         text = " ".join(candidate.chunk.text.split())
-        if text not in texts and not any(_same_place(candidate.chunk, other.chunk) for other in kept):
+        if any(_same_place(candidate.chunk, place) for place in places):
+            continue
+        places.append(candidate.chunk)
+        if text not in texts:
             kept.append(candidate)
             texts.add(text)
     return kept
@@ -134,7 +138,8 @@ def _rerank(reranker: Reranker, query: str, ranked: list[Candidate], read: int) 
     return [head[i] for i in order] + ranked[read:]
 
 
-def _document(candidate: Candidate) -> Document:
+def as_document(candidate: Candidate) -> Document:
+    """A candidate as `HybridRetriever` gives it."""
     chunk = candidate.chunk
     metadata = {
         "id": candidate.id,
