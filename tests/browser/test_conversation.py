@@ -6,8 +6,10 @@ import json
 from collections.abc import Callable
 
 import pytest
+from langchain_core.documents import Document
 from playwright.sync_api import Page, expect
 
+from rag.store import Page as TextPage
 from tests.browser.conftest import Site
 from tests.ui.scripted import ANSWER, QUOTE
 
@@ -52,6 +54,21 @@ def test_a_citation_shows_its_page(site: Site, ask: Ask) -> None:
     expect(view.locator(".page-text > mark")).to_contain_text("It was built in 1869")
     view.get_by_role("button", name="Close the page").click()
     expect(view).to_be_hidden()
+
+
+def test_a_quotation_deep_in_a_long_page_is_scrolled_to(site: Site, ask: Ask) -> None:
+    before, quote = "A line that says little.\n" * 150, "The old mill grinds again since last spring."
+    text = f"{before}{quote}\n{'Another line that says little.' * 50}"
+    metadata = {"source": "lighthouse.pdf", "page": 1, "start": 0, "end": len(text), "score": 0.3}
+    site.script.assistant.documents = (Document(text, metadata=metadata),)
+    site.script.assistant.text = f"{quote} [1]"
+    site.script.pages[:] = [TextPage(text, 0, 1)]
+    page = site.open()
+    ask(page, "What about the mill?")
+    expect(page.locator("#sources .passage mark")).to_be_in_viewport()
+    page.locator("#chat .answer-done .cite").click()
+    expect(page.locator("#page-view mark mark")).to_have_text(quote)
+    expect(page.locator("#page-view mark mark")).to_be_in_viewport()
 
 
 def test_stop_freezes_text_and_sound_at_once(site: Site, ask: Ask) -> None:

@@ -15,9 +15,9 @@ export function mountSources() {
 
 // How sure the retrieval is, in words.
 export function sureness(score) {
-  if (score >= 0.75) return "strong match";
-  if (score >= 0.5) return "good match";
-  if (score >= 0.25) return "weak match";
+  if (score >= 0.7) return "strong match";
+  if (score >= 0.4) return "good match";
+  if (score >= 0.15) return "weak match";
   return "very weak match";
 }
 
@@ -32,6 +32,7 @@ export function showSources(sources, answered = null) {
   const title = el("h2", {}, "Sources");
   if (sources.length) {
     byId("sources").replaceChildren(title, el("ol", { class: "cards" }, ...sources.map(card)));
+    document.querySelectorAll("#sources .passage").forEach((passage) => scrollTo(passage, passage.querySelector("mark")));
     return;
   }
   const text = answered === null ? "The passages that an answer rests on appear here." : "Nothing in the documents fits this question.";
@@ -59,8 +60,13 @@ function card(source, index) {
     el("span", {}, `${sureness(source.score)} · ${Math.round(100 * source.score)} %`),
   );
   const section = source.section ? el("div", { class: "section" }, source.section) : null;
-  const passage = el("blockquote", { class: "passage" }, ...quoted(source.pieces));
+  const passage = el("blockquote", { class: "passage" }, ...quoted(source.pieces.map(([text, isQuoted]) => [text.replace(/\n\s*\n/g, "\n"), isQuoted])));
   return el("li", { class: "card", "data-number": number, onclick: open }, head, match, section, passage);
+}
+
+// Bring `target` into the upper part of `box`, and move nothing else.
+function scrollTo(box, target) {
+  if (target) box.scrollTop = target.offsetTop - box.clientHeight / 4;
 }
 
 function quoted(pieces) {
@@ -93,7 +99,8 @@ async function openPage(source, number = null) {
 }
 
 function showPage(source, page) {
-  const title = page.page === null ? `part ${page.number + 1} of ${page.count}` : `page ${page.page}`;
+  const part = page.count > 1 ? `part ${page.number + 1} of ${page.count}` : "";
+  const title = page.page === null ? part : `page ${page.page}`;
   const turn = (step) => () => openPage(source, page.number + step);
   const head = el(
     "div",
@@ -109,7 +116,7 @@ function showPage(source, page) {
   const text = el("div", { class: "page-text", tabindex: "0", "aria-label": `Text of ${page.source}, ${title}` });
   text.append(page.before, ...(mark ? [mark] : []), page.after);
   pageView(head, text);
-  if (mark) text.scrollTop = mark.offsetTop - text.offsetTop - text.clientHeight / 4;
+  scrollTo(text, text.querySelector("mark mark") ?? mark);
 }
 
 function pageView(...nodes) {
