@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
 from ui.library import MAX_UPLOAD, Documents
 from ui.services import Services
+from ui.web_io import owner_of
 
 
 def state_routes(services: Services, documents: Documents) -> APIRouter:
@@ -21,8 +22,9 @@ def state_routes(services: Services, documents: Documents) -> APIRouter:
         return JSONResponse({"status": "ok"})
 
     @router.get("/api/state")
-    def state() -> JSONResponse:
-        return JSONResponse(page_state(services, documents))
+    def state(request: Request) -> JSONResponse:
+        kind, _, user = owner_of(request).partition(":")
+        return JSONResponse(page_state(services, documents) | {"user": user if kind == "user" else ""})
 
     @router.post("/api/agree")
     def agree() -> JSONResponse:

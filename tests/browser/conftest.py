@@ -40,24 +40,30 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def browser(recording: Path) -> Iterator[Browser]:
+def launch() -> Iterator[Callable[[Path], Browser]]:
+    """Starts a Chromium whose microphone hears a WAV file, over and over."""
     with sync_playwright() as playwright:
         path = chromium_path(playwright)
         if path is None:
-            if os.environ.get("CI") or os.environ.get("PARLEY_REQUIRE_BROWSER") == "1":
+            if os.environ.get("CI") or os.environ.get("BROWSER_TESTS") == "required":
                 pytest.fail(HOW)
             pytest.skip(HOW)
-        browser = playwright.chromium.launch(
-            executable_path=path,
-            args=[
-                "--no-sandbox",
-                "--use-fake-ui-for-media-stream",
-                "--use-fake-device-for-media-stream",
-                f"--use-file-for-fake-audio-capture={recording}",
-            ],
-        )
-        yield browser
-        browser.close()
+        flags = ["--no-sandbox", "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
+        started: list[Browser] = []
+
+        def start(microphone: Path) -> Browser:
+            heard = f"--use-file-for-fake-audio-capture={microphone}"
+            started.append(playwright.chromium.launch(executable_path=path, args=[*flags, heard]))
+            return started[-1]
+
+        yield start
+        for browser in started:
+            browser.close()
+
+
+@pytest.fixture(scope="session")
+def browser(launch: Callable[[Path], Browser], recording: Path) -> Browser:
+    return launch(recording)
 
 
 @dataclass

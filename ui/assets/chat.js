@@ -205,7 +205,10 @@ export function stop() {
     run.view.show(shown);
     run.view.stopped({ id: run.id, answer: shown, question: run.view.question, sources: run.sources });
     const told = run.id ? api(`/api/conversations/${state.id}/stop`, { json: { shown: shown.length } }) : Promise.resolve();
-    told.catch(() => {}).finally(() => run.abort.abort()); // a closed request stops the answer, too
+    told.catch(() => {}).finally(() => {
+      run.abort.abort(); // a closed request stops the answer, too
+      refreshHistory();
+    });
     announce("Stopped.");
   }
   controls();

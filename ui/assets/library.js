@@ -2,7 +2,7 @@
 
 import { setSuggestions } from "./chat.js";
 import { announce, api, button, byId, el, icon, ServerError, toast } from "./dom.js";
-import { setEngines, setVoices } from "./settings.js";
+import { setEngines, setUser, setVoices } from "./settings.js";
 
 const TYPES = ".txt,.md,.markdown,.html,.htm,.pdf";
 const QUICK = 700; // milliseconds between two looks at the server while something is on its way
@@ -118,6 +118,7 @@ async function refresh() {
     limit = state.max_upload;
     setEngines(state.engines);
     setVoices(state.voices);
+    setUser(state.user);
     setSuggestions(state.suggestions);
     drawProgress(state.progress);
     draw();

@@ -15,6 +15,7 @@ export const settings = {
   speaks: () => settings.hasVoice() && !player.muted,
 };
 
+const signOut = el("a", { href: "/logout", class: "logout", hidden: true });
 let voiceSelect;
 let voiceNote;
 
@@ -33,7 +34,13 @@ export function mountSettings() {
   showMute();
   const drawer = (name, text, image) =>
     button(text, { icon: image, class: `plain drawer-${name}`, onclick: () => toggleDrawer(name) });
+  byId("middle").addEventListener("click", closeDrawer, { capture: true });
   byId("tools").replaceChildren(drawer("documents", "Documents", "folder"), drawer("sources", "Sources", "book"), mute, menu());
+}
+
+// Back to the conversation; a click on a citation opens the drawer again after this.
+function closeDrawer() {
+  delete document.body.dataset.drawer;
 }
 
 function toggleDrawer(name) {
@@ -64,7 +71,7 @@ function menu() {
     voiceNote,
     el("label", {}, el("span", {}, "Speed"), speed, speedShown),
     el("label", { class: "check" }, once, el("span", {}, "Send what I say at once")),
-    el("a", { href: "/logout", class: "logout", hidden: true }, "Sign out"),
+    signOut,
   );
   const details = el("details", { class: "menu" }, el("summary", { "aria-label": "Settings", title: "Settings" }, icon("gear")), panel);
   closesByItself(details);
@@ -103,6 +110,12 @@ export function setVoices(voices) {
   voiceSelect.replaceChildren(...options);
   voiceSelect.value = voices.length ? settings.voice : OFF;
   showNote();
+}
+
+// Who has signed in; empty where nobody needs to.
+export function setUser(name) {
+  signOut.hidden = !name;
+  signOut.textContent = `Sign out ${name}`;
 }
 
 let shownEngines = "";
