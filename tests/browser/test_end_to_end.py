@@ -1,6 +1,6 @@
 """The whole of it as a person meets it: `app.py serve` on real documents, in a browser that has a voice.
 
-Nothing is scripted but the language model of the last tests, a server on loopback that writes at a steady pace.
+Nothing is scripted but the language model of the last tests, a loopback server that writes at a steady pace.
 """
 
 from __future__ import annotations
@@ -203,9 +203,10 @@ def test_a_hostile_document_asks_for_nothing_and_becomes_nothing(
 ) -> None:
     hostile = tmp_path / "hostile.md"
     hostile.write_text(
-        "# Quagga ledger\n\nThe quagga ledger is kept ![pixel](http://example.org/quagga.png) in the red safe "
+        "# Quagga ledger\n\nThe quagga ledger is kept ![pixel](http://example.org/q.png) in the red safe "
         '<form id="send" action="http://example.org/"><input name="q"></form>'
-        "<script>document.title = 'taken'</script><img src=x onerror=\"document.title='taken'\"> of the office.\n"
+        "<script>document.title = 'taken'</script><img src=x onerror=\"document.title='taken'\"> of the "
+        "office.\n"
     )
     with opened(visitor, quoting) as page:
         page.locator("#upload input[type=file]").set_input_files(str(hostile))
