@@ -3,6 +3,7 @@
 # TORCH_INDEX=URL where to take torch from, e.g. https://download.pytorch.org/whl/cpu: without CUDA, some GB less
 PYTHON ?= python3
 VENV ?= .venv
+GPU ?= $(if $(wildcard $(VENV)/.installed-gpu),1)
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 PIP_FLAGS := -q --prefer-binary -c constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
@@ -19,12 +20,12 @@ $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { \
 	  echo "Parley needs Python 3.11, 3.12 or 3.13, and $(PYTHON) is $$($(PYTHON) -V 2>&1)." \
 	       "Install one and name it: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
 $(STAMP): requirements.txt requirements-nodeps.txt requirements-gpu.txt constraints.txt | $(BIN)/python
 	@echo "Installing what Parley needs into $(VENV); the first time takes a few minutes." >&2
 	$(PIP) install -q --upgrade pip
-ifdef GPU
+ifneq ($(GPU),)
 	$(PIP) uninstall -q -y faiss-cpu
 	grep -v '^faiss-cpu' requirements.txt > $(VENV)/requirements.txt
 	$(PIP) install $(PIP_FLAGS) -r $(VENV)/requirements.txt -r requirements-gpu.txt

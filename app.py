@@ -56,7 +56,7 @@ def build_parser() -> argparse.ArgumentParser:
             continue
         flag: dict[str, Any] = {"help": f"{info.description} ({variable(name)})".replace("%", "%%")}
         if info.annotation is bool:
-            flag |= {"nargs": "?", "const": "1", "metavar": "0|1"}
+            flag["action"] = argparse.BooleanOptionalAction
         else:
             flag["metavar"] = name.rpartition("_")[2].upper()
         group.add_argument("--" + name.replace("_", "-"), **flag)
@@ -77,6 +77,9 @@ def build_parser() -> argparse.ArgumentParser:
     add("serve", serve, "Serve the page.")
     index = add("index", index_, "Bring the index up to date with folders and web pages.", as_json=True)
     index.add_argument("--url", action="append", default=[], metavar="URL", help="web page; may be repeated")
+    index.add_argument(
+        "--forget", action="append", default=[], metavar="DIR", help="folder to take out of the index"
+    )
     ask = add("ask", ask_, "Answer one question.", as_json=True)
     ask.add_argument("question")
     ask.add_argument("--speak", type=Path, metavar="OUT.wav", help="also speak the answer into a file")
@@ -108,8 +111,8 @@ def index_(args: argparse.Namespace, settings: Settings, output: TextIO) -> int:
     from engines import Engines
 
     with Engines(settings) as engines:
-        folders = settings.corpus if args.corpus or not args.url else ()
-        report = index(engines, folders, args.url, progress=_progress_line)
+        folders = settings.corpus if args.corpus or not (args.url or args.forget) else ()
+        report = index(engines, folders, args.url, args.forget, progress=_progress_line)
     if args.json:
         _print_json(report, output)
         return DONE
@@ -169,10 +172,12 @@ def speak_(args: argparse.Namespace, settings: Settings, output: TextIO) -> int:
 def eval_(args: argparse.Namespace, settings: Settings, output: TextIO) -> int:
     from commands import evaluate_on, index_first
     from engines import Engines
+    from rag.evaluate import read_questions
 
+    rows = read_questions(args.questions)
     with Engines(settings, apart="eval" if args.corpus else "") as engines:
         index_first(engines, always=bool(args.corpus), progress=_progress_line)
-        result = evaluate_on(engines, args.questions, progress=_progress_line)
+        result = evaluate_on(engines, rows, progress=_progress_line)
     if args.json:
         _print_json(result, output)
     else:
@@ -221,6 +226,8 @@ def _prepare_process(settings: Settings, *, verbose: bool) -> None:
         logging.getLogger(name).setLevel(logging.DEBUG if verbose else logging.INFO)
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    for name in ("LANGSMITH_TRACING", "LANGSMITH_TRACING_V2", "LANGCHAIN_TRACING_V2"):
+        os.environ[name] = "false"  # langchain-core would send questions and passages to a service
     os.environ.setdefault("HF_HUB_ETAG_TIMEOUT", "5")
     os.environ.setdefault("HF_HUB_DOWNLOAD_TIMEOUT", "10")
     os.environ.setdefault(

@@ -16,16 +16,26 @@ if TYPE_CHECKING:
     from langchain_core.documents import Document
 
     from rag.assistant import Done
+    from rag.evaluate import Row
 
 log = logging.getLogger(__name__)
 
 
 def index(
-    engines: Engines, folders: Sequence[Path], urls: Sequence[str], progress: Progress | None = None
+    engines: Engines,
+    folders: Sequence[Path],
+    urls: Sequence[str],
+    forget: Sequence[str] = (),
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Bring the index up to date with these folders and URLs; the report as plain values."""
+    """Bring the index up to date with these folders and URLs; the report as plain values.
+
+    `forget`: folders that leave the index; their files stay where they are.
+    """
     _, corpus = engines.library.get()
+    removed = sum(corpus.forget_folder(folder) for folder in forget)
     report = corpus.sync(folders, urls, progress=_told(progress))
+    report.removed += removed
     for notice in report.notices:
         log.warning("%s", notice)
     return report.as_dict()
@@ -35,7 +45,7 @@ def index_first(engines: Engines, *, always: bool, progress: Progress | None = N
     """Index the corpus folders if the index is empty, or `always`; failures are logged."""
     store, _ = engines.library.get()
     if always or not store.count():
-        for failure in index(engines, engines.settings.corpus, (), progress)["failed"]:
+        for failure in index(engines, engines.settings.corpus, (), progress=progress)["failed"]:
             log.warning("not read: %s: %s", failure["source"], failure["error"])
 
 
@@ -90,11 +100,10 @@ def speak(engines: Engines, text: str, out: Path) -> float:
     return seconds
 
 
-def evaluate_on(engines: Engines, questions: Path, progress: Progress | None = None) -> dict[str, Any]:
-    """Measure retrieval and answers on the questions in a file of JSON lines."""
-    from rag.evaluate import evaluate, read_questions
+def evaluate_on(engines: Engines, rows: Sequence[Row], progress: Progress | None = None) -> dict[str, Any]:
+    """Measure retrieval and answers on questions, as `rag.evaluate.read_questions` reads them."""
+    from rag.evaluate import evaluate
 
-    rows = read_questions(questions)
     chain: Any = engines.responder(wait=True).chain
     return evaluate(rows, engines.retriever(), chain, progress=progress)
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from engines import Engines
+from engines import EngineError, Engines
 from settings import Settings
 
 HUB = ("huggingface.co", 443)
@@ -72,14 +72,18 @@ def _python() -> Check:
 
 def _packages() -> Check:
     """Every pinned package is there, in its version."""
+    from packaging.requirements import Requirement
+
     wrong = []
     folder = Path(__file__).parent
     for line in [*_lines(folder / "requirements.txt"), *_lines(folder / "requirements-nodeps.txt")]:
-        requirement = line.split("#")[0].split(";")[0].strip()
-        name, _, version = requirement.partition("==")
-        marked = ";" in line.split("#")[0] and platform.system() != "Linux"
-        if name and not marked and (found := _version(name)) != version:
-            wrong.append(f"{name} {found or 'is missing'}")
+        text = line.split("#")[0].strip()
+        requirement = Requirement(text) if text else None
+        if requirement is None or (requirement.marker and not requirement.marker.evaluate()):
+            continue
+        found = _version(requirement.name)
+        if not found or not requirement.specifier.contains(found):
+            wrong.append(f"{requirement.name} {found or 'is missing'}")
     if wrong == ["faiss-cpu is missing"] and _version("faiss-gpu-cu12"):
         wrong = []
     if wrong:
@@ -197,11 +201,10 @@ def _voice(engines: Engines) -> Check:
 
 
 def _page(settings: Settings) -> Check:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((settings.host, settings.port))
-        except OSError as error:
-            found = f"port {settings.port} on {settings.host}: {error.strerror}"
-            return Check("note", "page", found, "If that is not Parley itself, choose another: --port 7861")
-    return Check("ok", "page", f"http://{settings.host}:{settings.port} is free")
+    from serving import bind
+
+    try:
+        bind(settings).close()
+    except EngineError as error:
+        return Check("note", "page", str(error), "If it is Parley itself that runs there, all is well.")
+    return Check("ok", "page", f"{settings.host} port {settings.port} is free")

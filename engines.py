@@ -49,11 +49,13 @@ class Engines:
     """All engines of one process.
 
     `apart`: keep the index in a folder of its own inside the data folder, so that an evaluation of other
-    documents does not mix with the person's.
+    documents does not mix with the person's. `can_ask`: there is a page on which a person can agree to a
+    large download; without one it is refused, with the flag that agrees.
     """
 
-    def __init__(self, settings: Settings, *, apart: str = "") -> None:
+    def __init__(self, settings: Settings, *, apart: str = "", can_ask: bool = False) -> None:
         self.settings = settings
+        self._can_ask = can_ask
         self.data = settings.data / apart / _fingerprint(settings) if apart else settings.data
         self.embedder: Loading[Embedder] = Loading("the search model", self._open_embedder)
         self.library: Loading[tuple[ChunkStore, Corpus]] = Loading("the index", self._open_library)
@@ -61,9 +63,12 @@ class Engines:
         self.transcriber: Loading[Transcriber] = Loading("the recogniser", self._open_transcriber)
         self.synthesizer: Loading[Synthesizer | None] = Loading("the voice", self._open_synthesizer)
         self.voice_notice = ""  # why another voice speaks than the one that is set
+        self.reembedding = ""  # how far a change of the embedder has come
+        self.indexing = False  # whether documents are being read that an answer may lack
         self.asking = 0  # bytes of a language model's download that waits for consent
         self.llm_name = settings.llm
         self._agreed = threading.Event()
+        self._reranker_notice = ""
         self._retriever: HybridRetriever | None = None
         self._better_transcriber: Transcriber | None = None
         self._hint_of = ("", "")  # the index's generation, and the hint made from it
@@ -104,7 +109,12 @@ class Engines:
         from rag.store import EmbedderMismatchError, open_store
 
         embedder = self.embedder.get()
-        self.data.mkdir(parents=True, exist_ok=True)
+        try:
+            self.data.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise EngineError(
+                f"The data folder {self.data} cannot be made ({error.strerror}). Name another: --data DIR."
+            ) from error
         wanted: dict[str, Any] = {"dimension": embedder.dimension, "embedder": embedder.name}
         try:
             store = open_store(self.data, **wanted)
@@ -112,7 +122,8 @@ class Engines:
             log.warning(
                 "%s made the index; every document is embedded anew by %s.", error.stored, error.wanted
             )
-            reembed(self.data, embedder.embed_array, **wanted)
+            reembed(self.data, embedder.embed_array, progress=self._tell_reembedding, **wanted)
+            self.reembedding = ""
             store = open_store(self.data, **wanted)
         corpus = Corpus(
             store,
@@ -126,6 +137,10 @@ class Engines:
         )
         return store, corpus
 
+    def _tell_reembedding(self, done: int, total: int) -> None:
+        self.reembedding = f"embedding all passages anew: {done} of {total}"
+        log.info("%s", self.reembedding)
+
     def _open_llm(self) -> BaseChatModel | None:
         """The language model, or None where answers are quotations."""
         from rag.llms import EXTRACTIVE, download_size, open_llm, resolve
@@ -137,9 +152,7 @@ class Engines:
         if not name.startswith("remote"):
             size = download_size(name, token=self._token, offline=settings.offline)
             if size > GIGABYTE and not settings.download:
-                self.asking = size
-                self._agreed.wait()
-                self.asking = 0
+                self._wait_for_consent(name, size)
         return open_llm(
             name,
             url=settings.llm_url,
@@ -156,13 +169,34 @@ class Engines:
             offline=settings.offline,
         )
 
+    def _wait_for_consent(self, name: str, size: int) -> None:
+        if not self._can_ask:
+            raise EngineError(
+                f"{name} is a download of {size / GIGABYTE:.1f} GB. Add --download to agree to it, "
+                "or choose another one with --llm."
+            )
+        self.asking = size
+        self._agreed.wait()
+        self.asking = 0
+
     def _open_transcriber(self) -> Transcriber:
         from speech.asr import Documents, open_transcriber
 
         documents = Documents(self._texts, self._generation, self.data)
+        self._refuse_large_whisper(self.settings.asr)
         transcriber = open_transcriber(self.settings.asr, offline=self.settings.offline, documents=documents)
         transcriber.load()
         return transcriber
+
+    def _refuse_large_whisper(self, name: str) -> None:
+        from speech.asr import cached, megabytes
+
+        size = (megabytes(name) or 0) if name != "auto" and not cached(name) else 0
+        if size > 1000 and not self.settings.download:
+            raise EngineError(
+                f"{name} is a download of {size / 1000:.1f} GB. Add --download to agree to it, or choose "
+                "a smaller one with --asr."
+            )
 
     def fetch_whisper(self) -> None:
         """Where `auto` has to do with PocketSphinx, fetch Whisper and use it from then on; for a thread."""
@@ -261,21 +295,30 @@ class Engines:
             from rag.retriever import DEFAULT_FLOOR, HybridRetriever
 
             settings = self.settings
+            reranker = self._reranker()
             self._retriever = HybridRetriever(
                 store=self.library.get()[0],
                 embedder=self.embedder.get(),
                 k=settings.k,
                 floor=DEFAULT_FLOOR if settings.floor is None else settings.floor,
-                reranker=self._reranker(),
+                reranker=reranker,
             )
         return self._retriever
 
     def _reranker(self) -> Reranker | None:
-        if self.settings.reranker == "none":
+        """The cross-encoder that is set; one that cannot be had is said with each answer, and left out."""
+        name = self.settings.reranker
+        if name == "none":
             return None
-        from rag.rerank import open_reranker
+        from rag.rerank import RerankerError, open_reranker
 
-        return open_reranker(self.settings.reranker, offline=self.settings.offline, token=self._token)
+        try:
+            reranker = open_reranker(name, offline=self.settings.offline, token=self._token)
+            reranker.scores("Does it load?", ["It does."])
+        except RerankerError as error:
+            self._reranker_notice = f"{error} The passages are ranked without it."
+            return None
+        return reranker
 
     def quoting(self) -> Responder:
         """What answers without a language model."""
@@ -332,6 +375,7 @@ class Engines:
         """Answers with what is there when it is asked; `wait`: for the language model, if one is set."""
         from rag.assistant import Assistant
 
+        self.own_prompt()  # one that cannot work is refused before anybody asks
         return Assistant(
             lambda: self.responder(wait=wait),
             self.quoting,
@@ -341,14 +385,17 @@ class Engines:
 
     def _notices(self) -> list[str]:
         """What a person should know about the answer that comes."""
-        notices = []
+        notices = [self._reranker_notice] if self._reranker_notice else []
         if self.asking:
             size = f"{self.asking / GIGABYTE:.1f} GB"
             notices.append(f"{self.llm_name} is a download of {size} that waits for your consent.")
-        elif self.llm.state == "loading":
-            notices.append(f"{self.llm_name} is still loading; this answer quotes the documents.")
-        elif self.llm.state == "failed":
+        elif self.llm.state == "loading" and self._can_ask:  # elsewhere it is waited for
+            name = "The language model" if self.llm_name == "auto" else self.llm_name
+            notices.append(f"{name} is still loading; this answer quotes the documents.")
+        elif self.llm.state == "failed" and self._can_ask:  # elsewhere the answer says so
             notices.append(f"{self.llm.error} This answer quotes the documents.")
+        if self.indexing:
+            notices.append("Indexing is not finished: what is not read yet cannot be found.")
         return notices
 
     def agree_to_download(self) -> None:

@@ -58,7 +58,7 @@ class Loading(Generic[T]):
         try:
             self._value = self._load()
         except Exception as error:
-            log.warning("%s could not be opened: %s", self.name, error)
-            self._error = error
+            log.debug("%s could not be opened", self.name, exc_info=True)
+            self._error = error  # raised in whoever asks for it
         finally:
             self._finished.set()

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import signal
+import socket
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -25,29 +28,43 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+LAST_WAIT = 5.0  # seconds that indexing gets to stop between two documents
 GOOGLE = "sends the text of each answer to Google"
 
 
 def run(settings: Settings) -> int:
     """Serve until interrupted."""
     _refuse_open_host(settings)
-    import uvicorn
+    with bind(settings) as listener, Engines(settings, can_ask=True) as engines:
+        import uvicorn
 
-    from ui.web import build_ui
+        from ui.web import build_ui
 
-    with Engines(settings) as engines:
-        engines.own_prompt()  # a prompt that cannot work is refused before anybody asks
         serving = Serving(engines)
         app = build_ui(serving.services())
         serving.start()
-        config = uvicorn.Config(
-            app, host=settings.host, port=settings.port, log_level="warning", timeout_graceful_shutdown=3
-        )
-        server = uvicorn.Server(config)
-        _announce(settings)
-        server.run()
-        serving.stop()
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=3))
+        _announce(listener)
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises it again when it has closed
+        try:
+            server.run(sockets=[listener])
+        except KeyboardInterrupt:
+            log.info("Stopping.")
+        finally:
+            serving.stop()
     return 0
+
+
+def bind(settings: Settings) -> socket.socket:
+    """The socket to serve on; bound before anything is loaded, so that a wrong address is said at once."""
+    try:
+        family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+        return socket.create_server((settings.host, settings.port), family=family, backlog=256)
+    except OSError as error:
+        raise EngineError(
+            f"Parley cannot serve on {settings.host} port {settings.port} ({error.strerror}). "
+            "Choose another port with --port, or stop what uses this one."
+        ) from error
 
 
 def _refuse_open_host(settings: Settings) -> None:
@@ -66,9 +83,10 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _announce(settings: Settings) -> None:
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    log.info("Parley is on http://%s:%d (stop it with Ctrl-C)", host, settings.port)
+def _announce(listener: socket.socket) -> None:
+    host, port = listener.getsockname()[:2]
+    shown = f"[{host}]" if ":" in host else host
+    log.info("Parley is on http://%s:%d (stop it with Ctrl-C)", shown, port)
 
 
 class Serving:
@@ -80,14 +98,18 @@ class Serving:
         self._library = LiveLibrary(engines)
         self._suggested: list[str] = []
         self._stopping = threading.Event()
+        self._loader = threading.Thread(target=self._load_all, name="load all", daemon=True)
 
     def start(self) -> None:
         """Load everything in the background, in the order in which a person needs it."""
-        threading.Thread(target=self._load_all, name="load all", daemon=True).start()
+        self._loader.start()
 
     def stop(self) -> None:
+        """Stop loading and indexing; what is indexed stays, and the rest goes on at the next start."""
         self._stopping.set()
         self._library.stop()
+        if self._loader.is_alive():
+            self._loader.join(LAST_WAIT)
 
     def _load_all(self) -> None:
         steps: list[Callable[[], object]] = [
@@ -209,10 +231,11 @@ class Serving:
             return EngineState("embedder", "search", "failed", str(self._engines.library.error), change)
         embedder = loading.ready()
         if embedder is None or self._engines.library.ready() is None:
-            return EngineState("embedder", "search", "loading")
+            return EngineState("embedder", "search", "loading", self._engines.reembedding)
         return EngineState("embedder", embedder.name.rpartition("/")[2], "ready", embedder.notice, change)
 
     def _asr_state(self) -> EngineState:
+        from speech.asr import best, megabytes
         from ui.services import EngineState
 
         loading, change = self._engines.transcriber, "Another one: PARLEY_ASR."
@@ -223,6 +246,10 @@ class Serving:
         transcriber = self._engines.hearing()
         if transcriber.notice:
             return EngineState("asr", transcriber.name, "weak", transcriber.notice)
+        better = best()
+        if self._settings.asr == "auto" and better != transcriber.name:
+            size = f"{(megabytes(better) or 0) / 1000:.1f} GB"
+            change = f"Better here: PARLEY_ASR={better} with PARLEY_DOWNLOAD=1 (a download of {size})."
         return EngineState("asr", transcriber.name, "ready", "", change)
 
     def _tts_state(self) -> EngineState:
@@ -292,7 +319,7 @@ class LiveLibrary:
         def told(done: int, total: int, source: str, state: str) -> None:
             self._progress = Progress(done, total, source)
 
-        self._progress = Progress(0, 0, "")
+        self._progress, self._engines.indexing = Progress(0, 0, ""), True
         corpus = self._corpus()
         try:
             with scope(self._cancel):
@@ -303,7 +330,7 @@ class LiveLibrary:
         except Cancelled:
             log.info("Indexing was interrupted; it goes on at the next start.")
         finally:
-            self._progress = None
+            self._progress, self._engines.indexing = None, False
 
     def _folders(self) -> list[Path]:
         """The configured folders that are there; a missing one is said, and stops nothing else."""

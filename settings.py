@@ -86,12 +86,12 @@ class Settings(BaseSettings):
         "recursive", description="recursive: at paragraphs, sentences, words; character: at blank lines only"
     )
     temperature: float = Field(0.0, ge=0, le=2, description="0: always the likeliest token; above: sampling")
-    top_p: float = Field(
-        0.95, gt=0, le=1, description="when sampling: the likeliest tokens of this total probability"
+    top_p: float | None = Field(
+        None, gt=0, le=1, description="when sampling: the likeliest tokens of this total probability; 0.95"
     )
-    top_k: int = Field(40, ge=0, description="when sampling: this many likeliest tokens; 0: all")
-    repetition_penalty: float = Field(
-        1.1, ge=1, le=2, description="above 1: tokens already used become less likely"
+    top_k: int | None = Field(None, ge=0, description="when sampling: this many likeliest tokens; 40; 0: all")
+    repetition_penalty: float | None = Field(
+        None, ge=1, le=2, description="above 1: tokens already used become less likely; 1.1"
     )
     max_new_tokens: int = Field(512, ge=1, le=32_768, description="tokens of an answer, at most")
     asr: str = Field(
@@ -125,6 +125,13 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             return tuple(Path(part.strip()) for part in value.split(",") if part.strip())
         return value
+
+    @field_validator("data", "corpus", "prompt")
+    @classmethod
+    def _home_is_expanded(cls, value: Any) -> Any:
+        if isinstance(value, tuple):
+            return tuple(path.expanduser() for path in value)
+        return value.expanduser() if value is not None else None
 
     @field_validator("chunk_overlap")
     @classmethod
@@ -180,7 +187,10 @@ def load_settings(
 
     Raises SettingsError for an unknown PARLEY_ name or a bad value.
     """
-    given = dict(dotenv_values(env_file)) if env_file and env_file.is_file() else {}
+    try:
+        given = dict(dotenv_values(env_file)) if env_file and env_file.is_file() else {}
+    except UnicodeDecodeError:
+        raise SettingsError(f"{env_file} is not UTF-8 text. Save it as UTF-8.") from None
     _refuse_unknown([*os.environ, *given])
     try:
         build: Any = Settings  # its signature takes parsed values, while flags are text

@@ -97,7 +97,7 @@ class Responder:
 
 
 class Answer(Iterator[Event]):
-    """The events of one answer. `close()` cancels the work behind it, from any thread, as often as you like."""
+    """The events of one answer. `close()` cancels the work, from any thread, any number of times."""
 
     def __init__(self, work: Callable[[Callable[[Event], None]], None]) -> None:
         self._token = CancelToken()
@@ -115,8 +115,8 @@ class Answer(Iterator[Event]):
                 work(emit)
         except Cancelled:
             pass  # the person asked for it
-        except Exception as error:
-            log.exception("The answer failed")
+        except Exception as error:  # raised again in the reader
+            log.debug("The answer failed", exc_info=True)
             self._events.put(error)
         finally:
             self._events.put(None)
@@ -178,7 +178,8 @@ class Assistant:
         def work(emit: Callable[[Event], None]) -> None:
             for notice in self._notices():
                 emit(Notice(notice))
-            _Turn(question, list(history), self._fallback, self._memory).run(self._responder(), emit)
+            turn = _Turn(question, list(history), self._fallback, self._memory)
+            turn.run(self._responder, emit)
 
         return Answer(work)
 
@@ -197,33 +198,33 @@ class _Turn:
         self._history = history
         self._fallback = fallback
         self._memory = memory
-        self._engine = ""
+        self._engine, self._quotes = "", False
         self._text = ""
         self._documents: tuple[Document, ...] = ()
         self._timings: dict[str, float] = {}
         self._begin = time.perf_counter()
 
-    def run(self, responder: Responder, emit: Callable[[Event], None]) -> None:
+    def run(self, responder: Callable[[], Responder], emit: Callable[[Event], None]) -> None:
         try:
-            self._respond(responder, emit)
+            self._respond(responder(), emit)
         except Cancelled:
             raise
         except Exception as error:
-            if responder.llm is None:  # it quotes already: there is nothing to fall back to
+            if self._quotes:  # there is nothing to fall back to
                 raise
-            self._replace(responder, error, emit)
+            self._replace(error, emit)
         emit(self._done())
 
-    def _replace(self, failed: Responder, error: Exception, emit: Callable[[Event], None]) -> None:
-        """The model failed: say so, and answer with quotations."""
-        log.warning("%s failed (%s); answering with quotations", failed.name, type(error).__name__)
+    def _replace(self, error: Exception, emit: Callable[[Event], None]) -> None:
+        """The model failed, or cannot be had: say so, and answer with quotations."""
+        log.warning("%s failed (%s); quoting", self._engine or "the language model", type(error).__name__)
         reason = f"{error} The answer below quotes the documents instead."
         emit(Replaced(reason) if self._text else Notice(reason))
         self._text = ""
         self._respond(self._fallback(), emit)
 
     def _respond(self, responder: Responder, emit: Callable[[Event], None]) -> None:
-        self._engine = responder.name
+        self._engine, self._quotes = responder.name, responder.llm is None
         question, history = self._understand(responder, emit)
         citer: Citer | None = None
         for part in responder.chain.stream({"query": question, "chat_history": history}):

@@ -90,6 +90,13 @@ def test_index_reports_what_changed_and_why_something_failed(run: Run, tmp_path:
     assert second["seconds"] >= 0
 
 
+def test_a_corpus_folder_can_be_forgotten(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "old.md").write_text("# The kiosk\n\nThe kiosk sells umbrellas.\n")
+    assert run("index", "--corpus", str(tmp_path))["added"] == 1
+    assert run("index", "--forget", str(tmp_path))["removed"] == 1
+    assert (tmp_path / "old.md").exists()
+
+
 def test_ask_answers_with_its_sources(run: Run) -> None:
     result = run("ask", "What does a ticket for the lantern boat cost?")
     assert result["answered"] is True
@@ -108,6 +115,22 @@ def test_ask_says_so_when_nothing_is_found(run: Run) -> None:
     result = run("ask", "Which enzyme splits lactose in the small intestine of mammals?")
     assert result["answered"] is False
     assert result["sources"] == []
+
+
+def test_ask_quotes_where_the_model_cannot_be_had_and_says_why(data: Path) -> None:
+    command = [sys.executable, "app.py", "ask", "When does the lantern boat leave?", "--llm", "no/such-model"]
+    done = subprocess.run(
+        [*command, "--json", "--offline", "--data", str(data)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    result = json.loads(done.stdout)
+    assert "nine" in result["answer"]
+    assert result["engine"]["llm"] == "quotations"
+    assert "no/such-model" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_ask_speaks_its_answer_into_a_file(run: Run, tmp_path: Path) -> None:
@@ -160,7 +183,7 @@ def test_eval_measures_a_corpus_of_its_own(run: Run, tmp_path: Path) -> None:
         (["index", "--corpus", "no-such-folder"], "no-such-folder"),
         (["transcribe", "no-such-file.wav"], "cannot be opened"),
         (["eval", "no-such-file.jsonl"], "no-such-file.jsonl"),
-        (["ask", "Why?", "--llm", "no/such-folder-or-model"], "no/such-folder-or-model"),
+        (["ask", "Why?", "--prompt", "no-such-prompt.txt"], "no-such-prompt.txt"),
     ],
 )
 def test_a_failure_is_one_clear_line(run: Run, arguments: list[str], said: str) -> None:

@@ -87,7 +87,7 @@ def test_a_local_model_answers_and_quotations_until_it_is_there(settings: Settin
 
 
 def test_a_model_that_cannot_be_had_is_said_and_quotations_answer(settings: Settings) -> None:
-    with Engines(settings.model_copy(update={"llm": "no/such-model"})) as engines:
+    with Engines(settings.model_copy(update={"llm": "no/such-model"}), can_ask=True) as engines:
         index(engines, settings.corpus, ())
         engines.llm.start()
         with pytest.raises(llms.LLMError):
@@ -104,7 +104,10 @@ def test_a_large_download_waits_for_consent(
 ) -> None:
     model = str(tiny_mistral(tmp_path / "mistral"))
     monkeypatch.setattr(llms, "download_size", lambda *_, **__: 14_500_000_000)
-    with Engines(settings.model_copy(update={"llm": model, "max_new_tokens": 8})) as engines:
+    large = settings.model_copy(update={"llm": model, "max_new_tokens": 8})
+    with Engines(large) as engines, pytest.raises(EngineError, match=r"14.5 GB. Add --download"):
+        engines.llm.get()  # where nobody can be asked, it is not waited for
+    with Engines(large, can_ask=True) as engines:
         index(engines, settings.corpus, ())
         engines.llm.start()
         while not engines.asking:
@@ -118,6 +121,23 @@ def test_a_large_download_waits_for_consent(
         services.agree()
         assert engines.llm.get() is not None
         assert not engines.asking
+
+
+def test_a_reranker_that_cannot_be_had_is_said_and_left_out(settings: Settings) -> None:
+    with Engines(settings.model_copy(update={"reranker": "no/such-reranker"})) as engines:
+        index(engines, settings.corpus, ())
+        engines.retriever()
+        done, notices = ask(engines, "When does the lantern boat return?")
+        assert "eleven" in done.text
+        assert any("no/such-reranker" in notice for notice in notices)
+
+
+def test_what_is_not_indexed_yet_is_said(settings: Settings) -> None:
+    with Engines(settings) as engines:
+        index(engines, settings.corpus, ())
+        engines.indexing = True
+        _, notices = ask(engines, "When does the lantern boat return?")
+        assert any("not finished" in notice for notice in notices)
 
 
 def test_an_index_keeps_its_embedder_until_the_setting_names_another(

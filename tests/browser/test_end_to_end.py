@@ -29,7 +29,7 @@ from tests.speech.speaking import spoken
 pytestmark = pytest.mark.browser
 
 ROOT = Path(__file__).parents[2]
-SPOKEN = "How tall is the clock tower?"
+SPOKEN = "When does the garden open?"
 FACTS = (
     "The garden opens every day at eight. [1] Dogs are welcome only before ten, on a short lead. "
     "The glasshouses open at half past nine and close one hour before the garden does. A bell is rung twenty "
@@ -167,10 +167,10 @@ def test_a_spoken_question_is_written_down_answered_and_spoken(visitor: Browser,
         page.locator("#mic").click()
         box = page.locator("#question textarea")
         expect(box).not_to_have_value("", timeout=PAGE_WAIT)
-        assert "tower" in box.input_value().casefold()
+        assert "garden" in box.input_value().casefold()
         box.fill(SPOKEN)  # PocketSphinx may have misheard the rest: the person corrects it
         box.press("Enter")
-        expect(page.locator("#chat .answer-done")).to_contain_text("metres")
+        expect(page.locator("#chat .answer-done")).to_contain_text("08:00")
         page.wait_for_function("window.parleyPlayer.rms() > 0.02")
         expect(page.locator("#latency [data-name=transcript]")).to_be_visible()
         expect(page.locator("#latency [data-name=first_audio]")).to_be_visible()
@@ -259,7 +259,6 @@ def test_stop_is_silence_and_no_further_token(visitor: Browser, writing: str) ->
                  return { text: changed - begun, sound: loud - begun };
                }"""
         )
-        print(f"stop: {took}")
         assert took["text"] <= 150
         assert took["sound"] <= 150
         assert "falling branches" not in page.locator("#chat .body").inner_text()
