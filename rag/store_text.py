@@ -1,7 +1,7 @@
 """`text.tantivy/`: the words of the chunks in a tantivy index, searched by stemmed BM25.
 
 It knows tantivy, its folder, and up to which change of the database it has come. It does not know the
-database: its owner says what to add and to remove.
+database (its owner says what to add and to remove), nor what a term is (`rag.terms`).
 """
 
 from __future__ import annotations
@@ -16,18 +16,14 @@ from typing import Any
 
 from rag.store import StoreError
 from rag.store_vectors import NEVER, Stamp
+from rag.terms import terms
 
 log = logging.getLogger(__name__)
 
 FOLDER = "text.tantivy"
-HEADER_BOOST = 1.0  # how much a word in the header counts, against one in the text
 LONGEST_QUERY = 256  # different words of a query that are searched for
 _HEAP = 32_000_000  # bytes that a writer may use before it writes a segment
 _STAMP = 0  # the `document` of the one entry that carries the stamp; real ones count from 1
-
-# Scripts that put no space between words are indexed character by character; all else word by word.
-_UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
-_WORD = rf"[{_UNSPACED}]|[[\p{{L}}\p{{M}}\p{{N}}]&&[^{_UNSPACED}]]+"
 
 
 class DamagedError(Exception):
@@ -53,32 +49,20 @@ class TextIndex:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._tantivy = _import_tantivy()
-        self._analyzer = self._build_analyzer()
         self._schema = self._build_schema()
         self._lock = threading.Lock()
         self.stamp = NEVER
         self._index: Any = None
         self._searcher: Any = None
 
-    def _build_analyzer(self) -> Any:
-        tokens, filters = self._tantivy.Tokenizer, self._tantivy.Filter
-        builder = self._tantivy.TextAnalyzerBuilder(tokens.regex(_WORD))
-        for step in (
-            filters.remove_long(60),
-            filters.lowercase(),
-            filters.ascii_fold(),
-            filters.stemmer("english"),
-        ):
-            builder = builder.filter(step)
-        return builder.build()
-
     def _build_schema(self) -> Any:
         builder = self._tantivy.SchemaBuilder()
         builder.add_integer_field("id", fast=True)
         # Signed, as deleting by a term of an unsigned field deletes nothing in tantivy-py 0.27.
         builder.add_integer_field("document", indexed=True)
-        builder.add_text_field("header", tokenizer_name="words", index_option="freq")
-        builder.add_text_field("text", tokenizer_name="words", index_option="freq")
+        # The fields get the terms as `rag.terms` cuts them, with spaces between.
+        builder.add_text_field("header", tokenizer_name="whitespace", index_option="freq")
+        builder.add_text_field("text", tokenizer_name="whitespace", index_option="freq")
         builder.add_text_field("stamp", stored=True, tokenizer_name="raw", index_option="basic")
         return builder.build()
 
@@ -99,7 +83,6 @@ class TextIndex:
 
     def _open_index(self) -> Any:
         index = self._tantivy.Index(self._schema, path=str(self._path), reuse=True)
-        index.register_tokenizer("words", self._analyzer)
         index.config_reader("manual")
         return index
 
@@ -133,7 +116,8 @@ class TextIndex:
             for document in (*removed, _STAMP):
                 writer.delete_documents_by_term("document", document)
             for number, document, header, text in added:
-                writer.add_document(self._entry(id=number, document=document, header=header, text=text))
+                words = {"header": " ".join(terms(header)), "text": " ".join(terms(text))}
+                writer.add_document(self._entry(id=number, document=document, **words))
             writer.add_document(self._entry(document=_STAMP, stamp=f"{stamp[0]}:{stamp[1]}"))
         self.open()
 
@@ -160,7 +144,7 @@ class TextIndex:
 
     def search(self, query: str, k: int) -> list[tuple[int, float]]:
         """(id, BM25) of the `k` best chunks, best first."""
-        words = list(dict.fromkeys(self._analyzer.analyze(query)))[:LONGEST_QUERY]
+        words = list(dict.fromkeys(terms(query)))[:LONGEST_QUERY]
         with self._lock:
             searcher = self._searcher
         if not words or searcher is None:
@@ -176,7 +160,7 @@ class TextIndex:
         for word in words:
             header = query.term_query(self._schema, "header", word, index_option="freq")
             text = query.term_query(self._schema, "text", word, index_option="freq")
-            clauses += [(should, query.boost_query(header, HEADER_BOOST)), (should, text)]
+            clauses += [(should, header), (should, text)]
         return query.boolean_query(clauses)
 
 

@@ -1,4 +1,7 @@
-"""Text → stemmed terms, and how much of a question a text's terms cover. It knows no index, no passage."""
+"""Text → stemmed terms, and how much of a question a text's terms cover. It knows no index, no passage.
+
+BM25 counts these same terms (`rag.store_text`), so what one search finds, the other's score sees.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,21 @@ _FUNCTION_WORDS = """
     shall she should so some than that the their them then there these they this those to us was we were
     what when where which who whom whose why will with would you your
 """
+# Plurals that no stemmer takes to their singular. Left out is what is, or is stemmed like, a form of another
+# word: leaves, lives, bases, axes, data, media; indices (indicate), vertices (vertical), theses (these).
+_PLURALS = """
+    children/child grandchildren/grandchild schoolchildren/schoolchild stepchildren/stepchild
+    people/person feet/foot teeth/tooth mice/mouse lice/louse geese/goose oxen/ox men/man women/woman
+    businessmen/businessman businesswomen/businesswoman chairmen/chairman craftsmen/craftsman
+    firemen/fireman fishermen/fisherman gentlemen/gentleman policemen/policeman policewomen/policewoman
+    salesmen/salesman sportsmen/sportsman statesmen/statesman workmen/workman
+    calves/calf elves/elf halves/half hooves/hoof knives/knife loaves/loaf scarves/scarf shelves/shelf
+    thieves/thief wives/wife wolves/wolf
+    alumni/alumnus analyses/analysis bacteria/bacterium cacti/cactus crises/crisis criteria/criterion
+    curricula/curriculum diagnoses/diagnosis fungi/fungus hypotheses/hypothesis matrices/matrix
+    nuclei/nucleus parentheses/parenthesis phenomena/phenomenon radii/radius stimuli/stimulus
+    syntheses/synthesis
+"""
 _LONGEST = 60  # characters of a term; what is longer is no word
 # Scripts that put no space between words are taken character by character; all else word by word.
 _UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
@@ -21,8 +39,9 @@ _WORD = rf"[{_UNSPACED}]|[[\p{{L}}\p{{M}}\p{{N}}]&&[^{_UNSPACED}]]+"
 
 
 def terms(text: str) -> list[str]:
-    """The terms of `text` in order: lower case, without accents, stemmed as English."""
-    return _analyzer()(text)
+    """The terms of `text` in order: lower case, without accents, singular, stemmed as English."""
+    singulars = _singulars()
+    return [singulars.get(term, term) for term in _analyzer()(text)]
 
 
 def question_terms(question: str) -> list[str]:
@@ -52,6 +71,13 @@ def coverage(weights: Mapping[str, float], text: Set[str]) -> float:
 @cache
 def _stop_terms() -> frozenset[str]:
     return frozenset(terms(_FUNCTION_WORDS))
+
+
+@cache
+def _singulars() -> dict[str, str]:
+    """The stem of each plural in the table → that of its singular."""
+    stems = iter(_analyzer()(_PLURALS))
+    return dict(zip(stems, stems, strict=True))
 
 
 @cache

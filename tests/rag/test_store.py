@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tantivy
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -138,10 +140,12 @@ def test_text_search_stems_folds_case_and_accents_and_sees_the_header(store: Chu
         "Un café près de la rivière.",
         "図書館は九時に開きます。",
         "nothing",
+        "Children travel free.",
     ]
     chunks = [Chunk("a", text, i, i + 1, header=f"heading{i}") for i, text in enumerate(rows)]
-    store.add(Source("a", "h"), [], chunks, vectors_for(1, 4))
-    for query, expected in (("LIBRARY opens", 0), ("riviere", 1), ("図書館", 2), ("heading3", 3)):
+    store.add(Source("a", "h"), [], chunks, vectors_for(1, 5))
+    found = (("LIBRARY opens", 0), ("riviere", 1), ("図書館", 2), ("heading3", 3), ("a child's ticket", 4))
+    for query, expected in found:
         assert store.search_text(query, 1)[0].chunk.text == rows[expected]
     assert store.search_text("absent", 4) == []
 
@@ -332,6 +336,20 @@ def test_adding_one_document_does_not_write_the_vectors_again(
     second.close()
     assert (tmp_path / store_vectors.FILE).stat().st_mtime_ns == written
     assert len(texts(local())) == 2004
+
+
+def test_a_text_index_of_an_earlier_form_is_made_again(
+    local: Callable[[], LocalStore], tmp_path: Path
+) -> None:
+    first = local()
+    put(first, "a.txt", 1)
+    first.close()
+    shutil.rmtree(tmp_path / store_text.FOLDER)
+    (tmp_path / store_text.FOLDER).mkdir()
+    builder = tantivy.SchemaBuilder()
+    builder.add_text_field("text", tokenizer_name="default")
+    tantivy.Index(builder.build(), path=str(tmp_path / store_text.FOLDER))
+    assert len(local().search_text(" ".join(WORDS), 100)) == 4
 
 
 ADDING = """

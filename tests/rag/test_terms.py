@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag.terms import coverage, question_terms, term_weights, terms
+from rag.terms import _FUNCTION_WORDS, _singulars, coverage, question_terms, term_weights, terms
 
 
 def test_terms_are_stemmed_without_case_and_accents() -> None:
@@ -38,3 +38,25 @@ def test_coverage_is_a_share(question: str, texts: list[str]) -> None:
     weights = term_weights(question, held)
     assert sum(weights.values()) == pytest.approx(1 if weights else 0)
     assert all(0 <= coverage(weights, each) <= 1 + 1e-9 for each in held)
+
+
+@pytest.mark.parametrize(
+    ("plural", "singular"),
+    [
+        ("Children", "child"),
+        ("the women's feet", "the woman's foot"),
+        ("WOLVES", "wolf"),
+        ("analyses", "analysis"),
+    ],
+)
+def test_irregular_plurals_meet_their_singular(plural: str, singular: str) -> None:
+    assert terms(plural) == terms(singular)
+
+
+def test_what_only_looks_like_a_plural_stays() -> None:
+    assert terms("specimen, omens, leaves, these") == ["specimen", "omen", "leav", "these"]
+
+
+def test_the_table_of_plurals_changes_no_singular_and_has_nothing_that_stemming_does_alone() -> None:
+    singulars = _singulars()
+    assert not set(singulars) & {*singulars.values(), *terms(_FUNCTION_WORDS)}
