@@ -39,7 +39,15 @@ _PROGRAM = re.compile(r"^microsoft (?:office )?\w+ - ", re.I)
 
 
 class DocumentError(Exception):
-    """A document that cannot be read: what is wrong with it, and what to do."""
+    """A document that cannot be read: what is wrong with it, and what to do.
+
+    `passing`: the reason may be gone at another try (a busy machine, a missing permission), and says nothing
+    of the document's content.
+    """
+
+    def __init__(self, message: str, *, passing: bool = False) -> None:
+        super().__init__(message)
+        self.passing = passing
 
 
 _ERRORS = {
@@ -52,6 +60,7 @@ _ERRORS = {
     "crashed": "The document made its reader crash. Open it in a viewer and print it to a new PDF.",
     "failed": "The document could not be read ({detail}). Save it again with another program.",
 }
+_PASSING = {"timeout", "crashed"}
 _NO_TEXT = {
     "images": "The PDF has no text, only images (a scan?). Run OCR on it first, for example with ocrmypdf.",
     "unreadable": "The PDF's text has no readable characters (its fonts name none). Run OCR on it first.",
@@ -104,7 +113,11 @@ def load_url(
             path.write_bytes(got.body)
             return _load_pdf(path, url, name)
     if got.media_type in _HTML_TYPES or (not got.media_type and b"<html" in got.body[:2_000].lower()):
-        return _load_html(got.body[:MAX_HTML], url, name, got.charset, got.url)
+        if len(got.body) > MAX_HTML:
+            raise DocumentError(
+                f"The page is larger than {MAX_HTML // 1_000_000} MB. Save its parts as files."
+            )
+        return _load_html(got.body, url, name, got.charset, got.url)
     if got.media_type in ("", "application/xml") or got.media_type.startswith("text/"):
         return _load_text(got.body, url, name, got.charset)
     raise DocumentError(
@@ -122,9 +135,10 @@ def _read_bytes(path: Path, limit: int) -> bytes:
             raise DocumentError(f"The file is larger than {limit // 1_000_000} MB. Split it into parts.")
         data = path.read_bytes()
     except FileNotFoundError:
-        raise DocumentError("The file is gone. Add it again.") from None
+        raise DocumentError("The file is gone. Add it again.", passing=True) from None
     except OSError as error:
-        raise DocumentError(f"The file cannot be opened ({error.strerror}). Check its permissions.") from None
+        reason = f"The file cannot be opened ({error.strerror}). Check its permissions."
+        raise DocumentError(reason, passing=True) from None
     if not data:
         raise DocumentError("The file is empty (0 bytes). Check that it was saved or copied completely.")
     return data
@@ -167,7 +181,7 @@ def _documents(reply: dict[str, Any], source: str, name: str, paged: bool = True
     if error := reply.get("error"):
         detail = str(reply.get("detail", ""))
         template = _NO_TEXT[detail] if error == "no_text" else _ERRORS[error]
-        raise DocumentError(template.format(detail=detail[:120]))
+        raise DocumentError(template.format(detail=detail[:120]), passing=error in _PASSING)
     pages = [clean(page["text"]) for page in reply["pages"]]
     headings = [[(start, clean(text)) for start, text in page["headings"]] for page in reply["pages"]]
     title = _sensible_title(reply["title"]) or _first_line(pages, headings) or name

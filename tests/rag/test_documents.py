@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rag import documents
-from rag.documents import SUFFIXES, DocumentError, load_file, load_url
+from rag.documents import MAX_HTML, SUFFIXES, DocumentError, load_file, load_url
 from rag.encoding import NotTextError, clean, decode
 from rag.fetch import Fetched, FetchError
 from rag.reader import Reader
@@ -310,6 +310,24 @@ def test_a_reader_that_hangs_or_dies_is_replaced(tmp_path: Path, request: pytest
     assert reader.read_pdf(good)["pages"][0]["text"] == "Still here."
 
 
+def test_a_reason_that_may_pass_is_told_from_one_that_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    slow = Reader(seconds=0.01)
+    request.addfinalizer(slow.close)
+    path = make_pdf(tmp_path / "a.pdf", lines("Good text."))
+    with monkeypatch.context() as patch:
+        patch.setattr(documents, "reader", slow)
+        with pytest.raises(DocumentError, match="too long to read") as late:
+            load_file(path, "a.pdf")
+    with pytest.raises(DocumentError, match="is gone") as gone:
+        load_file(tmp_path / "b.txt", "b.txt")
+    path.write_bytes(b"%PDF-1.7 broken")
+    with pytest.raises(DocumentError, match="is broken") as broken:
+        load_file(path, "a.pdf")
+    assert [caught.value.passing for caught in (late, gone, broken)] == [True, True, False]
+
+
 def test_an_interrupted_job_does_not_answer_the_next(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     class Interrupted(Reader):
         interrupt = True
@@ -363,6 +381,10 @@ def test_a_url_that_is_no_document(monkeypatch: pytest.MonkeyPatch) -> None:
         load_url("https://example.org/a")
     served(monkeypatch, b"", "text/html")
     with pytest.raises(DocumentError, match="empty"):
+        load_url("https://example.org/a")
+    page = (HTML % (GERMAN, GERMAN)).encode()
+    served(monkeypatch, page + b" " * (MAX_HTML + 1 - len(page)), "text/html")
+    with pytest.raises(DocumentError, match="larger than 10 MB"):
         load_url("https://example.org/a")
 
 
