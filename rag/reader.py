@@ -48,9 +48,9 @@ class Reader:
     def _run(self, job: dict[str, Any]) -> dict[str, Any]:
         with self._lock:
             process = self._started()
+            begin = time.monotonic()
             timer = threading.Timer(self.seconds, process.kill)
             timer.start()
-            begin = time.monotonic()
             try:
                 line = self._exchange(process, json.dumps(job) + "\n")
             except (
