@@ -21,7 +21,7 @@ RUN mkdir -p /data /documents && chown parley /data
 USER parley
 
 # Models are kept beside the index, so that a new container does not load them again.
-ENV PARLEY_DATA=/data PARLEY_CORPUS=/documents,/app/txt,/app/pdfs PARLEY_HOST=0.0.0.0 HF_HOME=/data/huggingface
+ENV PARLEY_DATA=/data PARLEY_CORPUS=/documents PARLEY_HOST=0.0.0.0 HF_HOME=/data/huggingface
 VOLUME /data
 EXPOSE 7860
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s \
