@@ -6,6 +6,7 @@ They write nonsense, always the same; their templates, windows and files are lik
 from __future__ import annotations
 
 import functools
+import json
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,51 @@ def tiny_base(folder: Path, *, layers: int = 2, hidden: int = 64, window: int = 
     from transformers import Qwen2Config
 
     return _save(folder, Qwen2Config(**_sizes(layers, hidden, window)), None)
+
+
+def tiny_gguf(path: Path, *, window: int = 4096) -> Path:
+    """A Llama with one layer, in one GGUF file with its tokenizer."""
+    import gguf
+    import numpy as np
+
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_name("tiny")
+    writer.add_block_count(1)
+    writer.add_context_length(window)
+    writer.add_embedding_length(64)
+    writer.add_feed_forward_length(128)
+    writer.add_head_count(4)
+    writer.add_head_count_kv(2)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_vocab_size(512)
+    _add_tokenizer(writer)
+    shapes = {"attn_q": (64, 64), "attn_k": (32, 64), "attn_v": (32, 64), "attn_output": (64, 64)}
+    shapes |= {"ffn_gate": (128, 64), "ffn_up": (128, 64), "ffn_down": (64, 128)}
+    named = {f"blk.0.{name}.weight": shape for name, shape in shapes.items()}
+    random = np.random.default_rng(7)
+    for name, shape in {"token_embd.weight": (512, 64), **named}.items():
+        writer.add_tensor(name, random.normal(0, 0.1, shape).astype(np.float32))
+    for name in ("output_norm.weight", "blk.0.attn_norm.weight", "blk.0.ffn_norm.weight"):
+        writer.add_tensor(name, np.ones(64, np.float32))
+    for step in (writer.write_header_to_file, writer.write_kv_data_to_file, writer.write_tensors_to_file):
+        step()
+    writer.close()
+    return path
+
+
+def _add_tokenizer(writer: Any) -> None:
+    tokenizer = train_tokenizer()
+    vocabulary = tokenizer.get_vocab()
+    tokens = sorted(vocabulary, key=vocabulary.__getitem__)
+    tokens += [f"[unused{number}]" for number in range(512 - len(tokens))]
+    merges = json.loads(tokenizer.backend_tokenizer.to_str())["model"]["merges"]
+    writer.add_tokenizer_model("gpt2")
+    writer.add_token_list(tokens)
+    writer.add_token_types([3] * 4 + [1] * 508)
+    writer.add_token_merges([" ".join(pair) for pair in merges])
+    writer.add_bos_token_id(0)
+    writer.add_eos_token_id(1)
+    writer.add_chat_template(QWEN_TEMPLATE)
 
 
 def _sizes(layers: int, hidden: int, window: int) -> dict[str, Any]:

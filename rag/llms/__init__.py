@@ -15,8 +15,9 @@ from rag.llms.errors import (
     PromptTooLong,
     ServerError,
 )
-from rag.llms.hub import SMOLLM2, cached_folder, cached_instruct_model, download_size, find
+from rag.llms.hub import SMOLLM2, cached_folder, cached_instruct_model, download_size, find, on_disk
 from rag.llms.plan import Layout, Quantize
+from rag.llms.survey import Outlook, survey, survey_server
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -26,11 +27,13 @@ __all__ = [
     "GenerationFailed",
     "LLMError",
     "ModelUnavailable",
+    "Outlook",
     "PromptTooLong",
     "ServerError",
     "cached_instruct_model",
     "download_size",
     "open_llm",
+    "outlook",
     "resolve",
 ]
 
@@ -53,6 +56,37 @@ def resolve(name: str, *, offline: bool = False) -> str:
     return cached_instruct_model() or EXTRACTIVE
 
 
+def outlook(
+    name: str,
+    *,
+    url: str = "",
+    key: str | None = None,
+    quantize: Quantize | Literal["auto"] = "auto",
+    gpu_layout: Layout = "auto",
+    trust_remote_code: bool = False,
+    token: str | None = None,
+    offline: bool = False,
+) -> Outlook:
+    """What `open_llm` would do now: where the model would go, how large it is, what is to be downloaded.
+
+    Fetches a configuration at most, and loads no weights; a server is asked for its models.
+
+    Raises:
+        LLMError: why it would fail (not found, gated, no network, does not fit, server down) and what to do.
+    """
+    name = _language_model(name, offline)
+    if _is_remote(name):
+        return survey_server(url, key=key, model=_served(name), offline=offline)
+    return survey(
+        name,
+        quantize=quantize,
+        layout=gpu_layout,
+        trust_remote_code=trust_remote_code,
+        token=token,
+        offline=offline,
+    )
+
+
 def open_llm(
     name: str,
     *,
@@ -71,31 +105,57 @@ def open_llm(
 ) -> BaseChatModel:
     """Open a language model: "remote" (or "remote:MODEL") at `url`, "smollm2", or a model's name or path.
 
-    Takes as long as loading does; a model that is not on this disk is downloaded first (see `download_size`).
+    Takes as long as loading does; a model that is not on this disk is downloaded first, if it would fit (see
+    `outlook`).
 
+    top_p, top_k, repetition_penalty, max_new_tokens: None is a local model's default (0.95 and 40 when it
+        samples, 1.1, 512); to a server only what is given is sent, and the limit of 512.
     token: of Hugging Face, for gated and private models.
 
     Raises:
         LLMError: with what to do.
     """
+    name = _language_model(name, offline)
+    given: dict[str, Any] = {
+        "temperature": temperature,
+        "top_p": top_p,
+        "top_k": top_k,
+        "repetition_penalty": repetition_penalty,
+        "max_new_tokens": max_new_tokens,
+    }
+    writing = {field: value for field, value in given.items() if value is not None}
+    if _is_remote(name):
+        from rag.llms.remote import connect
+
+        return connect(url, key=key, model=_served(name), offline=offline, **writing)
+    from rag.llms.load import load
+    from rag.llms.local import LocalChatModel
+
+    placing: dict[str, Any] = {
+        "quantize": quantize,
+        "layout": gpu_layout,
+        "trust_remote_code": trust_remote_code,
+    }
+    if on_disk(name, offline=offline) is None:
+        survey(name, token=token, offline=offline, **placing)  # raises before the download
+    path = find(name, token=token, offline=offline, own_code=trust_remote_code)
+    return LocalChatModel(loaded=load(name, path, **placing), **writing)
+
+
+def _language_model(name: str, offline: bool) -> str:
     name = resolve(name, offline=offline)
     if name == EXTRACTIVE:
         raise ModelUnavailable(
             "No language model is at hand, so answers are quoted from the documents. Set PARLEY_LLM to a "
             f"model's name, a path, remote, or {SMOLLM2}."
         )
-    writing: dict[str, Any] = {"temperature": temperature, "top_p": top_p, "top_k": top_k}
-    if repetition_penalty is not None:
-        writing["repetition_penalty"] = repetition_penalty
-    if max_new_tokens is not None:
-        writing["max_new_tokens"] = max_new_tokens
-    if name == "remote" or name.startswith("remote:"):
-        from rag.llms.remote import connect
+    return name
 
-        return connect(url, key=key, model=name.partition(":")[2] or None, offline=offline, **writing)
-    from rag.llms.load import load
-    from rag.llms.local import LocalChatModel
 
-    path = find(name, token=token, offline=offline, own_code=trust_remote_code)
-    loaded = load(name, path, quantize=quantize, layout=gpu_layout, trust_remote_code=trust_remote_code)
-    return LocalChatModel(loaded=loaded, **writing)
+def _is_remote(name: str) -> bool:
+    return name == "remote" or name.startswith("remote:")
+
+
+def _served(name: str) -> str | None:
+    """The MODEL of remote:MODEL."""
+    return name.partition(":")[2] or None

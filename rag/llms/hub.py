@@ -44,16 +44,25 @@ def find(name: str, *, token: str | None = None, offline: bool = False, own_code
     Raises:
         ModelUnavailable: with what to do.
     """
+    return on_disk(name, offline=offline) or _download(name, token, own_code)
+
+
+def on_disk(name: str, *, offline: bool = False) -> Path | None:
+    """The folder (or GGUF file) of a model that is on this disk; None for one that the hub may have.
+
+    Raises:
+        ModelUnavailable: neither a name nor a path of a model, or not on this disk while offline.
+    """
     path = Path(name).expanduser()
     if path.exists():
         return _checked(path)
     if name == SMOLLM2:
         return bundled()
     refuse_first_qwen(name)
-    if not NAME.fullmatch(name):
+    if not NAME.fullmatch(name) or name.lower().endswith(".gguf"):
         raise ModelUnavailable(
-            f"There is no model {name!r}. Give a folder or a GGUF file that exists, a name like "
-            f"Qwen/Qwen2.5-1.5B-Instruct, or one of: auto, extractive, remote, {SMOLLM2}."
+            f"There is no model {name!r}. The choices: auto, extractive, {SMOLLM2}, remote[:MODEL], org/name "
+            "(such as Qwen/Qwen2.5-1.5B-Instruct), or the path of a folder or a .gguf file that exists."
         )
     if cached := cached_folder(name):
         return cached
@@ -62,7 +71,7 @@ def find(name: str, *, token: str | None = None, offline: bool = False, own_code
             f"{name} is not on this disk and the network is switched off. Allow the network once "
             f"(PARLEY_OFFLINE=0, and no HF_HUB_OFFLINE) to download it, or choose {SMOLLM2} or extractive."
         )
-    return _download(name, token, own_code)
+    return None
 
 
 def _checked(path: Path) -> Path:
@@ -153,12 +162,22 @@ def download_size(name: str, *, token: str | None = None, offline: bool = False)
     Raises:
         ModelUnavailable: not found, no network, first-generation Qwen.
     """
-    refuse_first_qwen(name)
-    if name == SMOLLM2 or Path(name).expanduser().exists() or cached_folder(name):
-        return 0
-    if offline or _offline():
-        raise ModelUnavailable(f"{name} is not on this disk and the network is switched off.")
-    return sum(_listing(name, token, own_code=False).values())
+    return 0 if on_disk(name, offline=offline) else sum(_listing(name, token, own_code=False).values())
+
+
+def fetch_config(name: str, token: str | None = None, own_code: bool = False) -> tuple[Path, int]:
+    """A folder with what tells how large a model is, and the bytes that `find` would download.
+
+    own_code: the repository's Python files too.
+
+    Raises:
+        ModelUnavailable: not found, gated, no network, no room on the disk, not a model.
+    """
+    files = _listing(name, token, own_code)
+    size = sum(files.values())
+    need_room(name, size)
+    small = [file for file in files if file == "config.json" or file.endswith(".py")]
+    return within(HARD_LIMIT * len(small), lambda: _fetch(name, small, token)), size
 
 
 def _listing(name: str, token: str | None, own_code: bool) -> dict[str, int]:
@@ -177,6 +196,8 @@ def _listing(name: str, token: str | None, own_code: bool) -> dict[str, int]:
     if not any(file.endswith((".safetensors", ".bin")) for file in needed):
         kind = "only GGUF files: download one and give its path" if _has_gguf(files) else "no weights"
         raise ModelUnavailable(f"{name} has {kind}. Or choose another model.")
+    if "config.json" not in needed:
+        raise ModelUnavailable(f"{name} has no config.json, so it cannot be loaded. Choose another model.")
     return {file: files[file] for file in needed}
 
 
@@ -193,15 +214,19 @@ def needed_files(files: Iterable[str], own_code: bool = False) -> list[str]:
 
 
 def _download(name: str, token: str | None, own_code: bool) -> Path:
-    from huggingface_hub import constants, hf_hub_download
-
     files = _listing(name, token, own_code)
-    _need_room(name, sum(files.values()), Path(constants.HF_HUB_CACHE))
+    need_room(name, sum(files.values()))
+    return _fetch(name, files, token)
+
+
+def _fetch(name: str, files: Iterable[str], token: str | None) -> Path:
+    """The folder in the cache, with these files."""
+    from huggingface_hub import hf_hub_download
+
     folder = Path()
     try:
-        for (
-            file
-        ) in files:  # one by one: each asks with a timeout, which the whole snapshot's listing does not
+        # One by one: each asks with a timeout, which the whole snapshot's listing does not.
+        for file in files:
             fetched = hf_hub_download(name, file, token=token or False, etag_timeout=TIMEOUT)
             folder = Path(fetched).parent
     except Exception as error:
@@ -209,7 +234,11 @@ def _download(name: str, token: str | None, own_code: bool) -> Path:
     return folder
 
 
-def _need_room(name: str, size: int, cache: Path) -> None:
+def need_room(name: str, size: int) -> None:
+    """Raise `ModelUnavailable` unless so many bytes fit on the cache's disk."""
+    from huggingface_hub import constants
+
+    cache = Path(constants.HF_HUB_CACHE)
     place = next(folder for folder in (cache, *cache.parents) if folder.exists())
     free = shutil.disk_usage(place).free
     if free < size:

@@ -6,13 +6,17 @@ It knows dtypes, bitsandbytes and GGUF; it does not know the hub (`hub`), nor ho
 from __future__ import annotations
 
 import logging
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from rag.llms.errors import DoesNotFit, ModelUnavailable
+from rag.llms.gguf_file import gguf_config, is_gguf, parsed_once
 from rag.llms.hub import first_qwen_refusal, raw_config
-from rag.llms.plan import GIB, Layout, Plan, Quantize, layers_of, place, place_on_cpu, window_of
+from rag.llms.plan import GIB, Layout, Plan, Quantize, layers_of, place, place_on_cpu
 
 log = logging.getLogger(__name__)
 
@@ -51,28 +55,57 @@ def load(
         DoesNotFit: not enough memory.
     """
     source = _source(path) | {"trust_remote_code": trust_remote_code}
-    try:
+    reading = parsed_once() if is_gguf(path) else nullcontext()
+    with _explained(name, trust_remote_code), reading:
         config = _config(name, path, source)
         plan, dtype = _plan(name, config, path, quantize, layout, trust_remote_code)
+        _warn_if_slow(name, plan)
         tokenizer = _tokenizer(source)
         model = _weights(config, source, plan, dtype)
+    _tame(model, tokenizer)
+    log.info("loaded %s: %s, %s, window %d", name, plan.quantize, dtype, plan.tokens)
+    return Loaded(name, tokenizer, model, plan.tokens, _checkpoints(model), plan)
+
+
+def plan_of(
+    name: str,
+    path: Path,
+    *,
+    quantize: Quantize | Literal["auto"] = "auto",
+    layout: Layout = "auto",
+    trust_remote_code: bool = False,
+) -> Plan:
+    """Where `load` would put the model now; of a folder it needs the configuration alone.
+
+    Raises:
+        ModelUnavailable, DoesNotFit: as `load`.
+    """
+    source = _source(path) | {"trust_remote_code": trust_remote_code}
+    with _explained(name, trust_remote_code):
+        config = _config(name, path, source)
+        return _plan(name, config, path, quantize, layout, trust_remote_code)[0]
+
+
+@contextmanager
+def _explained(name: str, trusted: bool) -> Iterator[None]:
+    """What goes wrong within, as the person should read it."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
     except ImportError as error:
         raise ModelUnavailable(_missing_package(name, error)) from error
     except MemoryError as error:
         raise DoesNotFit(_out_of_memory(name)) from error
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, LookupError, RuntimeError, struct.error, SafetensorError) as error:
         if "out of memory" in str(error) or "can't allocate memory" in str(error):
             raise DoesNotFit(_out_of_memory(name)) from error
-        raise ModelUnavailable(_unreadable(name, error, trust_remote_code)) from error
-    _tame(model, tokenizer)
-    window = min(window_of(config), plan.tokens)
-    log.info("loaded %s: %s, %s, window %d", name, plan.quantize, dtype, window)
-    return Loaded(name, tokenizer, model, window, _checkpoints(model), plan)
+        raise ModelUnavailable(_unreadable(name, error, trusted)) from error
 
 
 def _source(path: Path) -> dict[str, Any]:
     """Where transformers finds the files; never on a network."""
-    if path.suffix.lower() == ".gguf":
+    if is_gguf(path):
         return {
             "pretrained_model_name_or_path": str(path.parent),
             "gguf_file": path.name,
@@ -84,11 +117,12 @@ def _source(path: Path) -> dict[str, Any]:
 def _config(name: str, path: Path, source: dict[str, Any]) -> Any:
     from transformers import AutoConfig
 
-    if path.is_dir():
-        raw = raw_config(path)
-        if raw.get("model_type") == "qwen":
-            size = FIRST_QWEN.get(raw.get("hidden_size", 0), "7B")
-            raise ModelUnavailable(first_qwen_refusal(size, chat="chat" in name.lower()))
+    if is_gguf(path):
+        return gguf_config(path)
+    raw = raw_config(path)
+    if raw.get("model_type") == "qwen":
+        size = FIRST_QWEN.get(raw.get("hidden_size", 0), "7B")
+        raise ModelUnavailable(first_qwen_refusal(size, chat="chat" in name.lower()))
     return AutoConfig.from_pretrained(**source)
 
 
@@ -99,7 +133,7 @@ def _plan(
     import torch
 
     model = empty(config, trust_remote_code)
-    packed = path.suffix.lower() == ".gguf" or getattr(config, "quantization_config", None) is not None
+    packed = is_gguf(path) or getattr(config, "quantization_config", None) is not None
     gpus = free_gpu_memory()
     if gpus:
         dtype = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
@@ -116,19 +150,17 @@ def _plan_on_cpu(name: str, model: Any, choices: tuple[Quantize, ...], dtype: An
     free = int(psutil.virtual_memory().available * CPU_SHARE)
     for choice in choices[:-1]:
         try:
-            plan = place_on_cpu(model, free, quantize=choice, element=dtype.itemsize, name=name)
+            return place_on_cpu(model, free, quantize=choice, element=dtype.itemsize, name=name)
         except DoesNotFit:
             continue
-        return _warned(name, plan)
-    return _warned(name, place_on_cpu(model, free, quantize=choices[-1], element=dtype.itemsize, name=name))
+    return place_on_cpu(model, free, quantize=choices[-1], element=dtype.itemsize, name=name)
 
 
-def _warned(name: str, plan: Plan) -> Plan:
-    size = sum(plan.weights.values())
+def _warn_if_slow(name: str, plan: Plan) -> None:
+    size = plan.weights.get("cpu", 0)
     if size > 4 * GIB:
         # Each token reads every weight once; two cores read some 10 GB/s.
         log.warning("%s runs without a GPU: about %.1f s for each token", name, size / 10e9)
-    return plan
 
 
 def empty(config: Any, trust_remote_code: bool = False) -> Any:

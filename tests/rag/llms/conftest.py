@@ -1,13 +1,17 @@
-"""Tiny models, made once for all tests here."""
+"""Tiny models, made once for all tests here, and a hub that has one."""
 
 from __future__ import annotations
 
+import shutil
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from rag.llms.local import LocalChatModel
 from tests.models import open_tiny, tiny_base, tiny_mistral, tiny_qwen
+from tests.rag.llms.hubs import Hub
 
 
 @pytest.fixture(scope="session")
@@ -45,3 +49,31 @@ def slow(tmp_path_factory: pytest.TempPathFactory) -> LocalChatModel:
     """A model whose prompt pass and whose answer take long enough to be stopped in the middle."""
     path = tiny_mistral(tmp_path_factory.mktemp("slow"), layers=16, hidden=256, window=16384)
     return open_tiny(path, max_new_tokens=8000)
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "hub"
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(folder))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    return folder
+
+
+@pytest.fixture
+def hub(cache: Path, mistral_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    server = Hub()
+    server.folder = tmp_path / "repository"
+    shutil.copytree(mistral_path, server.folder)
+    (server.folder / "consolidated.safetensors").write_bytes(b"x" * 1000)
+    (server.folder / "README.md").write_text("readme")
+    (server.folder / "code.py").write_text("raise SystemExit")
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", server.url)
+    template = server.url + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", template)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+    thread.join()

@@ -7,119 +7,14 @@ import shutil
 import socket
 import threading
 import time
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from rag.llms import ModelUnavailable, cached_instruct_model, download_size, open_llm, resolve
+from rag.llms import ModelUnavailable, cached_instruct_model, download_size, open_llm, outlook, resolve
 from rag.llms.hub import cached_folder, find, needed_files, within
-
-COMMIT = "0" * 40
-
-
-class Hub(ThreadingHTTPServer):
-    """As much of the hub's API as a download needs; `status` is what it answers about the repository."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.status = 200
-        self.file_status = 200
-        self.gated = False
-        self.folder = Path()
-        self.tokens: list[str | None] = []
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Hub
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-    def do_HEAD(self) -> None:
-        self.answer(body=False)
-
-    def do_GET(self) -> None:
-        self.answer(body=True)
-
-    def answer(self, body: bool) -> None:
-        self.server.tokens.append(self.headers.get("Authorization"))
-        path = self.path.split("?")[0]
-        if path.startswith("/api/"):
-            status, data = self.server.status, json.dumps(self.listing(path)).encode()
-        else:
-            status = self.server.file_status
-            data = (self.server.folder / path.rpartition("/")[2]).read_bytes() if status == 200 else b""
-        self.send_response(status)
-        if status in (401, 403, 404):
-            code = "GatedRepo" if self.server.gated else "RepoNotFound"
-            self.send_header("X-Error-Code", code)
-        if status != 200:
-            data = b""
-        self.send_header("X-Repo-Commit", COMMIT)
-        self.send_header("ETag", f'"{abs(hash(path)):x}"')
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        if body:
-            self.wfile.write(data)
-
-    def listing(self, path: str) -> object:
-        files = [file for file in sorted(self.server.folder.glob("*")) if file.is_file()]
-        if "/tree/" in path:
-            return [
-                {
-                    "type": "file",
-                    "path": file.name,
-                    "size": file.stat().st_size,
-                    "oid": f"{abs(hash(file.name)):x}",
-                }
-                for file in files
-            ]
-        siblings = [{"rfilename": file.name, "size": file.stat().st_size} for file in files]
-        return {"id": "org/tiny-instruct", "sha": COMMIT, "siblings": siblings}
-
-
-@pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "hub"
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(folder))
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
-    return folder
-
-
-@pytest.fixture
-def hub(cache: Path, mistral_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    server = Hub()
-    server.folder = tmp_path / "repository"
-    shutil.copytree(mistral_path, server.folder)
-    (server.folder / "consolidated.safetensors").write_bytes(b"x" * 1000)
-    (server.folder / "README.md").write_text("readme")
-    (server.folder / "code.py").write_text("raise SystemExit")
-    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", server.url)
-    template = server.url + "/{repo_id}/resolve/{revision}/{filename}"
-    monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", template)
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
-    thread.join()
-
-
-def put_in_cache(cache: Path, name: str, source: Path) -> Path:
-    repository = cache / f"models--{name.replace('/', '--')}"
-    (repository / "refs").mkdir(parents=True)
-    (repository / "refs" / "main").write_text(COMMIT)
-    shutil.copytree(source, repository / "snapshots" / COMMIT)
-    return repository / "snapshots" / COMMIT
+from tests.rag.llms.hubs import Hub, put_in_cache
 
 
 def test_a_download_names_its_size_and_fetches_what_is_needed(hub: Hub) -> None:
@@ -220,14 +115,21 @@ def test_offline_asks_nobody(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ModelUnavailable, match=r"network is switched off.*PARLEY_OFFLINE=0"):
         find("org/tiny-instruct", offline=True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(ModelUnavailable, match="switched off"):
+    with pytest.raises(ModelUnavailable, match=r"switched off\. Allow the network once.*or choose smollm2"):
         download_size("org/tiny-instruct")
     assert hub.tokens == []
 
 
-def test_an_unknown_name_lists_the_choices() -> None:
-    with pytest.raises(ModelUnavailable, match=r"no model 'mistal'.*auto, extractive, remote, smollm2"):
-        open_llm("mistal")
+@pytest.mark.parametrize("opening", [open_llm, outlook, download_size])
+@pytest.mark.parametrize("name", ["mistal", "no/such.gguf", "remotely", "a/b/c"])
+def test_an_unknown_name_lists_the_choices_and_asks_nobody(
+    hub: Hub, opening: Callable[..., object], name: str
+) -> None:
+    choices = rf"no model '{name}'.*auto, extractive, smollm2, remote\[:MODEL\], org/name.*folder or a \.gguf"
+    for offline in (False, True):
+        with pytest.raises(ModelUnavailable, match=choices):
+            opening(name, offline=offline)
+    assert hub.tokens == []
 
 
 def test_a_half_downloaded_model_is_not_cached(cache: Path, mistral_path: Path) -> None:

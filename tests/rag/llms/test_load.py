@@ -172,6 +172,15 @@ def test_what_is_not_a_model_is_said(tmp_path: Path) -> None:
         open_llm(str(tmp_path), offline=True)
 
 
+def test_weights_that_are_cut_off_are_said(mistral_path: Path, tmp_path: Path) -> None:
+    path = tmp_path / "model"
+    shutil.copytree(mistral_path, path)
+    weights = path / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:3000])
+    with pytest.raises(ModelUnavailable, match=r"cannot be loaded.*or choose another model"):
+        open_llm(str(path), offline=True)
+
+
 def test_a_missing_package_names_the_install(mistral_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(*_: object, **__: object) -> None:
         raise ModuleNotFoundError("No module named 'sentencepiece'", name="sentencepiece")
