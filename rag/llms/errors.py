@@ -35,9 +35,13 @@ class ServerError(LLMError):
     """The OpenAI-compatible server could not be reached, refused, or sent something else than an answer.
 
     status: HTTP's, None where there was no answer. detail: what the server said, one short line.
+    transient: the same request may succeed later: the server is down, starting or busy.
     """
 
-    def __init__(self, message: str, status: int | None = None, detail: str = "") -> None:
+    def __init__(
+        self, message: str, status: int | None = None, detail: str = "", *, transient: bool = False
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.detail = detail
+        self.transient = transient

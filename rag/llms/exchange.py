@@ -25,6 +25,7 @@ from rag.llms.hub import within
 
 MAX_EVENT = 1 << 20  # bytes; a longer line is not an event
 DONE = "[DONE]"
+LATER = (429, 502, 503, 504)  # busy; or not up yet, behind a proxy or while it loads its model
 
 
 @dataclass(frozen=True)
@@ -228,10 +229,12 @@ def _refuse(url: str, response: httpx.Response) -> None:
         404: "It knows no such model or path: check PARLEY_LLM_URL (usually ends in /v1), name the model "
         "with PARLEY_LLM=remote:NAME.",
         429: "It is busy or your quota is used up: wait a moment and ask again.",
+        503: "It is busy, or still loading its model: wait a moment and ask again.",
     }
     remedy = remedies.get(status, "Look at its log." if status >= 500 else "Check its address and the model.")
     said = f" ({detail})" if detail else ""
-    raise ServerError(f"The model server at {url} answered HTTP {status}{said}. {remedy}", status, detail)
+    message = f"The model server at {url} answered HTTP {status}{said}. {remedy}"
+    raise ServerError(message, status, detail, transient=status in LATER)
 
 
 def _detail(response: httpx.Response) -> str:
@@ -251,7 +254,8 @@ def _brief(error: Any) -> str:
 
 def _stalled(url: str, seconds: float) -> ServerError:
     return ServerError(
-        f"The model server at {url} sent nothing for {seconds:.0f} seconds. It may be busy: ask again later."
+        f"The model server at {url} sent nothing for {seconds:.0f} seconds. It may be busy: ask again later.",
+        transient=True,
     )
 
 
@@ -269,6 +273,6 @@ def explained(url: str, error: Exception) -> Exception:
         message = f"The model server at {url} sent something that is not an answer. Check PARLEY_LLM_URL."
     else:
         message = f"The request to the model server at {url} failed ({type(error).__name__}). Ask again."
-    wrapped = ServerError(message)
+    wrapped = ServerError(message, transient=isinstance(error, httpx.TransportError | TimeoutError))
     wrapped.__cause__ = error
     return wrapped

@@ -89,7 +89,8 @@ class LocalChatModel(BaseChatModel):
     `rag.cancel.current()` (read in the thread that starts the stream) is set, which raises `Cancelled` in the
     reader, and when the stream is closed. It stops between two layers, so a long prompt does not delay it.
 
-    temperature: 0 is greedy; above it the model samples, with `top_p` and `top_k` if given.
+    temperature: 0 is greedy; above it the model samples from the `top_k` likeliest tokens (0: from all), of
+        them from those with the total probability `top_p`.
     repetition_penalty: counts what the model wrote itself, not the prompt: what it quotes from a passage is
         not held against it.
     """
@@ -98,10 +99,10 @@ class LocalChatModel(BaseChatModel):
 
     loaded: Loaded = Field(exclude=True, repr=False)
     temperature: float = 0.0
-    top_p: float | None = None
-    top_k: int | None = None
+    top_p: float = 0.95
+    top_k: int = 40
     repetition_penalty: float = 1.1
-    max_new_tokens: int = 1024
+    max_new_tokens: int = 512
     _turn: FairLock = PrivateAttr(default_factory=FairLock)
 
     @property
@@ -266,7 +267,7 @@ def sampling(llm: LocalChatModel, prompt_tokens: int) -> dict[str, Any]:
 
     options: dict[str, Any] = {"do_sample": llm.temperature > 0}
     if llm.temperature > 0:
-        options |= {"temperature": llm.temperature, "top_p": llm.top_p or 1.0, "top_k": llm.top_k or 0}
+        options |= {"temperature": llm.temperature, "top_p": llm.top_p, "top_k": llm.top_k}
     if llm.repetition_penalty != 1.0:
         penalty = RepetitionPenaltyLogitsProcessor(llm.repetition_penalty, prompt_ignore_length=prompt_tokens)
         options["logits_processor"] = LogitsProcessorList([penalty])

@@ -31,6 +31,11 @@ log = logging.getLogger(__name__)
 
 DEFAULT_MODEL = "default"  # servers that hold one model take any name
 DEFAULT_WINDOW = 8192  # tokens, where the server does not tell
+ADAPTED = {
+    "a system role": "it goes into the first user turn",
+    "max_tokens": "it is sent as max_completion_tokens",
+    "temperature": "the model's own is used instead of PARLEY_TEMPERATURE",
+}
 BYTES_PER_TOKEN = 3  # few tokenizers need more tokens than a third of the UTF-8 bytes, in any script
 
 
@@ -41,7 +46,8 @@ class RemoteChatModel(BaseChatModel):
     set, which raises `Cancelled` in the reader, and when the stream is closed: the connection is shut down,
     which the server notices.
 
-    url: up to and with "/v1". top_k, repetition_penalty: not in OpenAI's API, sent only if set.
+    url: up to and with "/v1". top_p, top_k, repetition_penalty: sent only if set; the latter two are not in
+    OpenAI's API, and a strict server refuses them.
     """
 
     model_config = ConfigDict(protected_namespaces=())
@@ -53,10 +59,10 @@ class RemoteChatModel(BaseChatModel):
     top_p: float | None = None
     top_k: int | None = None
     repetition_penalty: float | None = None
-    max_new_tokens: int = 1024
+    max_new_tokens: int = 512
     context_window: int = DEFAULT_WINDOW
     timeouts: Timeouts = Timeouts()
-    _folds: bool = PrivateAttr(default=False)  # the server's template refused a system role
+    _refused: set[str] = PrivateAttr(default_factory=set)  # what the server does not take: see `_refusal`
 
     @property
     def _llm_type(self) -> str:
@@ -98,14 +104,16 @@ class RemoteChatModel(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        try:
-            yield from self._attempt(messages, stop)
-        except ServerError as error:
-            if self._folds or not _refuses_system(error, messages):
-                raise
-            self._folds = True
-            log.info("the server's chat template refuses a system role; it goes into the first user turn")
-            yield from self._attempt(messages, stop)
+        while True:
+            try:
+                yield from self._attempt(messages, stop)
+                return
+            except ServerError as error:
+                refused = _refusal(error, messages)
+                if refused is None or refused in self._refused:
+                    raise
+                self._refused.add(refused)
+                log.warning("the model server refuses %s; %s", refused, ADAPTED[refused])
 
     def _attempt(self, messages: list[BaseMessage], stop: list[str] | None) -> Iterator[ChatGenerationChunk]:
         token = current()
@@ -129,8 +137,11 @@ class RemoteChatModel(BaseChatModel):
         yield ChatGenerationChunk(message=message, generation_info=info)
 
     def _payload(self, messages: list[BaseMessage], stop: list[str] | None) -> dict[str, Any]:
-        conversation = folded(as_turns(messages)) if self._folds else convert_to_openai_messages(messages)
+        folds = "a system role" in self._refused
+        conversation = folded(as_turns(messages)) if folds else convert_to_openai_messages(messages)
+        limit = "max_completion_tokens" if "max_tokens" in self._refused else "max_tokens"
         optional = {
+            "temperature": None if "temperature" in self._refused else self.temperature,
             "top_p": self.top_p,
             "top_k": self.top_k,
             "repetition_penalty": self.repetition_penalty,
@@ -140,8 +151,7 @@ class RemoteChatModel(BaseChatModel):
             "model": self.model_name,
             "messages": conversation,
             "stream": True,
-            "temperature": self.temperature,
-            "max_tokens": self._room(messages),
+            limit: self._room(messages),
         } | {name: value for name, value in optional.items() if value is not None}
 
     def _room(self, messages: list[BaseMessage]) -> int:
@@ -155,9 +165,19 @@ class RemoteChatModel(BaseChatModel):
         return max(16, min(self.max_new_tokens, self.context_window - prompt))
 
 
-def _refuses_system(error: ServerError, messages: Sequence[BaseMessage]) -> bool:
-    refused = error.status in (400, 422, 500) and "role" in error.detail.lower()
-    return refused and any(message.type == "system" for message in messages)
+def _refusal(error: ServerError, messages: Sequence[BaseMessage]) -> str | None:
+    """What of a request the server refuses that can be said in another way; a key of `ADAPTED`.
+
+    A chat template may have no system role; OpenAI's reasoning models refuse the two others.
+    """
+    said = error.detail.lower()
+    if error.status == 400 and "max_completion_tokens" in said:
+        return "max_tokens"
+    if error.status == 400 and "unsupported" in said and "'temperature'" in said:
+        return "temperature"
+    if error.status in (400, 422, 500) and "role" in said and any(m.type == "system" for m in messages):
+        return "a system role"
+    return None
 
 
 def _finish_reason(event: dict[str, Any]) -> str | None:
@@ -198,7 +218,7 @@ def connect(
 
     Raises:
         ModelUnavailable: no or a wrong URL, a server elsewhere while offline, a choice to be made.
-        ServerError: the server cannot be reached or refuses the key.
+        ServerError: the server cannot be reached (`transient`: it may come up later) or refuses the key.
     """
     base = _base(url, offline)
     secret = SecretStr(key) if key else None
@@ -242,7 +262,7 @@ def _listed(base: str, key: SecretStr | None, timeouts: Timeouts) -> dict[str, i
         answer = json.loads(ask(f"{base}/models", key, timeouts))
         return {str(entry["id"]): entry.get("max_model_len") for entry in answer["data"]}
     except ServerError as error:
-        if error.status is None or error.status in (401, 403):
+        if error.transient or error.status in (None, 401, 403):
             raise
         log.warning("the model server does not list its models (HTTP %s)", error.status)
     except (ValueError, KeyError, TypeError, AttributeError):

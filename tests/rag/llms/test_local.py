@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -24,7 +25,8 @@ from langchain_core.runnables import RunnablePassthrough
 
 from rag.cancel import Cancelled, CancelToken, scope
 from rag.llms.errors import GenerationFailed, PromptTooLong
-from rag.llms.local import FairLock, LocalChatModel, StopText
+from rag.llms.local import FairLock, LocalChatModel, StopText, sampling
+from tests.models import open_tiny
 
 QUESTION = [SystemMessage("Answer from the passages."), HumanMessage("Who keeps the light on the cape?")]
 LONG = [HumanMessage("The lighthouse on the northern cape was built in 1874. " * 150)]
@@ -140,6 +142,17 @@ def test_samples_by_setting_and_warns_of_nothing(qwen: LocalChatModel) -> None:
     assert len(greedy) == 1
     assert len(sampled) > 1
     assert said.getvalue() == ""
+
+
+def test_what_is_not_set_has_a_default_that_acts(mistral_path: Path) -> None:
+    unset: dict[str, Any] = dict.fromkeys(("top_p", "top_k", "repetition_penalty", "max_new_tokens"))
+    options = sampling(open_tiny(mistral_path, temperature=0.7, **unset), 10)
+    assert (options["top_p"], options["top_k"]) == (0.95, 40)
+    assert options["logits_processor"][0].penalty == 1.1
+    greedy = open_tiny(mistral_path, **unset)
+    assert set(sampling(greedy, 10)) == {"do_sample", "logits_processor"}
+    assert greedy.max_new_tokens == 512
+    assert sampling(open_tiny(mistral_path, temperature=0.7, top_k=0), 10)["top_k"] == 0
 
 
 def test_stops_at_a_stop_string(mistral: LocalChatModel) -> None:

@@ -21,7 +21,7 @@ from langchain_core.runnables import RunnableLambda, RunnablePassthrough
 from pydantic import SecretStr
 
 from rag.cancel import Cancelled, CancelToken, scope
-from rag.llms import LLMError, ModelUnavailable, PromptTooLong, ServerError, open_llm
+from rag.llms import LLMError, ModelUnavailable, Outlook, PromptTooLong, ServerError, open_llm, outlook
 from rag.llms.exchange import Timeouts, events
 from rag.llms.local import LocalChatModel
 from rag.llms.remote import RemoteChatModel, connect
@@ -99,6 +99,58 @@ def test_sends_only_what_is_set() -> None:
     assert bodies[1] | {"top_p": 0.9, "top_k": 40, "repetition_penalty": 1.1, "stop": ["\n"]} == bodies[1]
 
 
+def test_unset_settings_are_not_sent() -> None:
+    bodies: list[dict[str, Any]] = []
+
+    def script(connection: socket.socket, request: str) -> None:
+        if request.startswith("GET"):
+            connection.sendall(reply("200 OK", '{"data": [{"id": "m"}]}'))
+            return
+        bodies.append(json.loads(request.partition("\r\n\r\n")[2]))
+        connection.sendall(EVENTS + event("x", "stop"))
+
+    unset: dict[str, Any] = dict.fromkeys(("top_p", "top_k", "repetition_penalty", "max_new_tokens"))
+    with scripted(script) as url:
+        open_llm("remote", url=url, **unset).invoke("Hi")
+        open_llm("remote", url=url, top_k=0, repetition_penalty=1.0).invoke("Hi")
+    assert set(bodies[0]) == {"model", "messages", "stream", "temperature", "max_tokens"}
+    assert bodies[0]["max_tokens"] == 512
+    assert (bodies[1]["top_k"], bodies[1]["repetition_penalty"]) == (0, 1.0)
+
+
+def test_what_a_reasoning_model_refuses_is_said_in_its_way() -> None:
+    """With the words of OpenAI's own API."""
+    bodies: list[dict[str, Any]] = []
+
+    def script(connection: socket.socket, request: str) -> None:
+        body = json.loads(request.partition("\r\n\r\n")[2])
+        bodies.append(body)
+        if "max_tokens" in body:
+            refusal = "Unsupported parameter: 'max_tokens' is not supported with this model. "
+            refusal += "Use 'max_completion_tokens' instead."
+        elif "temperature" in body:
+            refusal = "Unsupported value: 'temperature' does not support 0 with this model. "
+            refusal += "Only the default (1) value is supported."
+        else:
+            connection.sendall(EVENTS + event("Olaf", "stop"))
+            return
+        connection.sendall(reply("400 Bad Request", json.dumps({"error": {"message": refusal}})))
+
+    with scripted(script) as url:
+        llm = RemoteChatModel(url=url, max_new_tokens=100)
+        assert llm.invoke(QUESTION).content == "Olaf"
+        assert llm.invoke(QUESTION).content == "Olaf"
+    assert len(bodies) == 4
+    assert set(bodies[-1]) == {"model", "messages", "stream", "max_completion_tokens"}
+    assert bodies[-1]["max_completion_tokens"] == 100
+
+
+def test_a_refusal_that_stays_is_an_error_not_a_loop() -> None:
+    refusal = "Unsupported value: 'temperature' does not support 0 with this model."
+    with pytest.raises(ServerError, match="400"):
+        ask(sends(reply("400 Bad Request", json.dumps({"message": refusal}))))
+
+
 SLOW_HEADERS = b"HTTP/1.1 200 OK\r\nContent-Type: text/ev"
 
 
@@ -164,8 +216,37 @@ def test_no_server_is_said_at_once() -> None:
         url = f"http://127.0.0.1:{closed.getsockname()[1]}/v1"
         with pytest.raises(ServerError, match=r"cannot be reached\. Is it running"):
             RemoteChatModel(url=url).invoke("Hi")
-        with pytest.raises(ServerError, match="cannot be reached"):
-            open_llm("remote", url=url)
+        for opening in (open_llm, outlook):
+            with pytest.raises(ServerError, match="cannot be reached") as caught:
+                opening("remote", url=url)
+            assert caught.value.transient
+
+
+@pytest.mark.parametrize(
+    ("status", "transient"), [("503 Service Unavailable", True), ("502 Bad Gateway", True), ("401 No", False)]
+)
+def test_a_server_that_may_come_up_later_is_told_from_one_that_refuses(status: str, transient: bool) -> None:
+    for opening in (open_llm, outlook):
+        with (
+            scripted(sends(reply(status, '{"error": {"message": "Loading model"}}'))) as url,
+            pytest.raises(ServerError, match="Loading model") as caught,
+        ):
+            opening("remote", url=url)
+        assert caught.value.transient is transient
+
+
+def test_a_server_that_breaks_off_may_answer_later_and_one_that_talks_nonsense_will_not() -> None:
+    for script, transient in ((sends(), True), (sends(reply("200 OK", "<html>", "text/html")), False)):
+        with pytest.raises(ServerError) as caught:
+            ask(script)
+        assert caught.value.transient is transient
+
+
+def test_an_outlook_on_a_server_names_its_model_and_window() -> None:
+    models = '{"data": [{"id": "m", "max_model_len": 32768}]}'
+    with scripted(sends(reply("200 OK", models))) as url:
+        assert outlook("remote", url=url) == Outlook("m", url, 0, 32768, 0)
+        assert outlook("remote:other", url=url).name == "other"
 
 
 def test_a_template_that_refuses_a_system_role_gets_it_folded() -> None:
