@@ -32,6 +32,13 @@ class EmbedderMismatchError(StoreError):
         self.wanted = wanted
 
 
+class NameTakenError(StoreError):
+    """A document was to get a name that another one has."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__(f"Another document got the name {source} at this moment. Try again.")
+
+
 @dataclass(frozen=True)
 class Source:
     """One document in the store."""
@@ -75,7 +82,8 @@ class ChunkStore(Protocol):
     ) -> None:
         """Add or replace one source, whole or not at all.
 
-        `vectors`: (len(chunks), dimension), unit length.
+        `vectors`: (len(chunks), dimension), unit length. A name that a document from another location has is
+        a `NameTakenError`.
         """
 
     def delete(self, source: str) -> bool:
@@ -84,7 +92,7 @@ class ChunkStore(Protocol):
     def update(self, source: str, record: Source) -> bool:
         """Change what is recorded of a source (its name, place, size, time…); False if it is not there.
 
-        Its title, pages and chunks stay. A `record.source` that another document has is a `ValueError`.
+        Its title, pages and chunks stay. A `record.source` that another document has is a `NameTakenError`.
         """
 
     def find_vectors(self, indexed_texts: Sequence[str]) -> dict[str, NDArray[np.float32]]:
@@ -97,6 +105,9 @@ class ChunkStore(Protocol):
         """The k best chunks by stemmed BM25 over header and text. Any text is a valid query."""
 
     def sources(self) -> list[Source]: ...
+
+    def find_source(self, source: str) -> Source | None:
+        """What is recorded of one source."""
 
     def pages(self, source: str) -> list[Page]:
         """The source's text page by page, for the page view; empty if the source is unknown."""

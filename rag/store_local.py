@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from rag import database
 from rag.chunks import Chunk
 from rag.database import Pool
-from rag.store import EmbedderMismatchError, Hit, Page, Source, StoreError
+from rag.store import EmbedderMismatchError, Hit, NameTakenError, Page, Source, StoreError
 from rag.store_text import FOLDER, DamagedError, TextIndex
 from rag.store_vectors import FILE, Stamp, VectorIndex
 
@@ -69,6 +69,9 @@ class LocalStore:
     ) -> None:
         rows = self._checked(vectors, len(chunks))
         with self._pool.transaction(write=True) as db:
+            known = _find_source(db, source.source)
+            if known and known.location != source.location:
+                raise NameTakenError(source.source)
             generation = self._next_generation(db)
             _remove(db, source.source, generation)
             document = _insert_document(db, source, generation, len(pages), len(chunks))
@@ -78,7 +81,7 @@ class LocalStore:
 
     def delete(self, source: str) -> bool:
         with self._pool.transaction(write=True) as db:
-            if not db.execute("SELECT 1 FROM documents WHERE source = ?", (source,)).fetchone():
+            if not _find_source(db, source):
                 return False
             _remove(db, source, self._next_generation(db))
         self._follow()
@@ -89,9 +92,8 @@ class LocalStore:
         kept = {"title", "pages", "chunks"}
         columns = [name for name in values if name not in kept]
         with self._pool.transaction(write=True) as db:
-            taken = db.execute("SELECT 1 FROM documents WHERE source = ?", (record.source,)).fetchone()
-            if taken and record.source != source:
-                raise ValueError(f"There is already a document named {record.source}.")
+            if record.source != source and _find_source(db, record.source):
+                raise NameTakenError(record.source)
             changed = db.execute(
                 f"UPDATE documents SET {', '.join(f'{name} = ?' for name in columns)} WHERE source = ?",
                 (*(values[name] for name in columns), source),
@@ -116,9 +118,12 @@ class LocalStore:
 
     def sources(self) -> list[Source]:
         with self._pool.connection() as db:
-            return [
-                Source(*row) for row in db.execute(f"SELECT {_SOURCE_COLUMNS} FROM documents ORDER BY id")
-            ]
+            rows = db.execute(f"SELECT {_SOURCE_COLUMNS} FROM documents ORDER BY id")
+            return [Source(*row) for row in rows]
+
+    def find_source(self, source: str) -> Source | None:
+        with self._pool.connection() as db:
+            return _find_source(db, source)
 
     def pages(self, source: str) -> list[Page]:
         with self._pool.connection() as db:
@@ -288,6 +293,11 @@ def stored_embedder(folder: Path) -> str | None:
             return None
         row = db.execute("SELECT embedder FROM state").fetchone()
         return row[0] if row else None
+
+
+def _find_source(db: sqlite3.Connection, source: str) -> Source | None:
+    row = db.execute(f"SELECT {_SOURCE_COLUMNS} FROM documents WHERE source = ?", (source,)).fetchone()
+    return Source(*row) if row else None
 
 
 def _remove(db: sqlite3.Connection, source: str, generation: int) -> None:

@@ -24,7 +24,16 @@ from numpy.typing import NDArray
 from rag import database, store_text, store_vectors
 from rag.chunks import Chunk
 from rag.reembed import reembed
-from rag.store import ENGINES, ChunkStore, EmbedderMismatchError, Page, Source, StoreError, open_store
+from rag.store import (
+    ENGINES,
+    ChunkStore,
+    EmbedderMismatchError,
+    NameTakenError,
+    Page,
+    Source,
+    StoreError,
+    open_store,
+)
 from rag.store_local import LocalStore, stored_embedder
 
 DIMENSION = 16
@@ -163,11 +172,24 @@ def test_a_record_can_change_its_name_and_keep_its_chunks(store: ChunkStore) -> 
     put(store, "b.txt", 2)
     assert store.update("a.txt", Source("moved/a.txt", "hash1", size=7, location="/moved"))
     assert not store.update("a.txt", Source("c.txt", ""))
-    with pytest.raises(ValueError, match=r"b\.txt"):
+    with pytest.raises(NameTakenError, match=r"b\.txt"):
         store.update("moved/a.txt", Source("b.txt", ""))
-    moved = next(source for source in store.sources() if source.source == "moved/a.txt")
+    assert store.find_source("a.txt") is None
+    moved = store.find_source("moved/a.txt")
+    assert moved
+    assert moved in store.sources()
     assert (moved.size, moved.location, moved.title, moved.chunks) == (7, "/moved", "a.txt", 4)
     assert store.search_vector(vectors_for(1, 4)[0], 1)[0].chunk.source == "moved/a.txt"
+
+
+def test_a_document_from_elsewhere_takes_no_name_that_is_taken(store: ChunkStore) -> None:
+    here, there = Source("a.txt", "1", location="/here/a.txt"), Source("a.txt", "2", location="/there/a.txt")
+    store.add(here, [], chunks_for("a.txt", 1), vectors_for(1, 4))
+    with pytest.raises(NameTakenError, match=r"a\.txt"):
+        store.add(there, [], chunks_for("a.txt", 2), vectors_for(2, 4))
+    assert texts(store) == {chunk.text for chunk in chunks_for("a.txt", 1)}
+    store.add(here, [], chunks_for("a.txt", 2), vectors_for(2, 4))
+    assert texts(store) == {chunk.text for chunk in chunks_for("a.txt", 2)}
 
 
 def test_vectors_that_are_stored_are_found_by_their_text(store: ChunkStore) -> None:
