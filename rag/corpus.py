@@ -14,7 +14,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -22,10 +22,11 @@ from pathlib import Path
 from langchain_core.documents import Document
 
 from rag import cancel
+from rag.corpus_names import Names
 from rag.corpus_records import Records
 from rag.corpus_sync import UPLOAD, URL, CorpusError, Progress, Report, SourceStatus, Statuses, Sync
 from rag.documents import DocumentError, load_file, load_url
-from rag.folders import File, choose_name, free_path, hash_file, safe_name
+from rag.folders import File, free_path, hash_file, safe_name
 from rag.indexer import Indexer, Splitter, TextEmbedder, hash_text
 from rag.store import ChunkStore, Source
 
@@ -35,6 +36,7 @@ log = logging.getLogger(__name__)
 
 UPLOADS = "uploads"  # the folder in the data folder that uploads are copied to
 LOCK_FILE = "sync.lock"
+UPLOAD_LOCK_FILE = "uploads.lock"
 
 
 class Corpus:
@@ -63,7 +65,7 @@ class Corpus:
         self._indexer = Indexer(store, embedder, size=size, overlap=overlap, splitter=splitter)
         self._records = Records(data)
         self._statuses = Statuses()
-        self._naming = threading.Lock()
+        self._names = Names(store)
         self._offline = offline
         self._allow_private = allow_private
 
@@ -72,35 +74,39 @@ class Corpus:
         folders: Sequence[Path] | None = None,
         urls: Sequence[str] = (),
         *,
+        everything: bool = False,
         progress: Progress | None = None,
     ) -> Report:
         """Bring these folders and URLs up to date and leave the rest as it is; remember them.
 
-        With neither, everything remembered is brought up to date: all folders, the uploads, and the URLs that
-        are not in the index yet (one that is, is fetched again when it is named). A document that fails is in
-        the report with its reason. A given folder that is missing is a `CorpusError`; a remembered one is a
-        notice, and its documents stay. Raises `rag.cancel.Cancelled` between two documents; what is done by
-        then stays. Only one sync at a time runs on a data folder, another waits.
+        With `everything`, or with neither folders nor URLs, all that is remembered is brought up to date in
+        the same pass: folders, uploads, and the URLs that are not in the index yet (one that is, is fetched
+        again when it is named). A document that fails is in the report with its reason. A given folder that
+        is missing is a `CorpusError`; with `everything` it is a notice, as is a remembered one, whose
+        documents stay. Raises `rag.cancel.Cancelled` between two documents; what is done by then stays. Only
+        one sync at a time runs on a data folder, another waits.
         """
         began = time.monotonic()
-        everything = not folders and not urls
-        given = [self._given_folder(folder) for folder in folders or ()]
+        everything = everything or not (folders or urls)
+        given, missing = self._given_folders(folders or (), required=not everything)
         with self._alone():
-            sync = Sync(self._store, self._indexer, self._records, self._statuses, self._data)
+            sync = Sync(self._store, self._indexer, self._records, self._statuses, self._names, self._data)
+            sync.report.notices += missing
             for folder in given:
-                sync.scan(folder, str(folder), required=True)
+                sync.scan(folder, str(folder), required=not everything)
+            wanted = list(urls)
             if everything:
-                self._scan_remembered(sync)
-            known = {source.source for source in self._store.sources()}
-            wanted = [url for url in self._records.urls() if url not in known] if everything else urls
+                self._scan_remembered(sync, without=set(map(str, given)))
+                wanted += [url for url in self._records.urls() if not self._store.find_source(url)]
             sync.run(list(dict.fromkeys(wanted)), self._fetch, progress)
         sync.report.chunks = self._store.count()
         sync.report.seconds = round(time.monotonic() - began, 3)
         return sync.report
 
-    def _scan_remembered(self, sync: Sync) -> None:
+    def _scan_remembered(self, sync: Sync, without: Collection[str]) -> None:
         for folder in self._records.folders():
-            sync.scan(Path(folder), folder, required=False)
+            if folder not in without:
+                sync.scan(Path(folder), folder, required=False)
         if self._uploads.is_dir():
             sync.scan(self._uploads, UPLOAD, required=True)
 
@@ -109,12 +115,21 @@ class Corpus:
             raise DocumentError("PARLEY_OFFLINE forbids to fetch it. Unset that to add web pages.")
         return load_url(url, allow_private=self._allow_private)
 
-    def _given_folder(self, folder: Path) -> Path:
-        path = folder.expanduser().resolve()
-        if not path.is_dir():
+    def _given_folders(self, folders: Sequence[Path], *, required: bool) -> tuple[list[Path], list[str]]:
+        """Those that are there, and what to say of the others, unless they are `required`."""
+        there, notices, remembered = [], [], self._records.folders()
+        for folder in folders:
+            path = folder.expanduser().resolve()
+            if path.is_dir():
+                there.append(path)
+                continue
             kind = "is a file, not a folder: name the folder it is in" if path.exists() else "does not exist"
-            raise CorpusError(f"The corpus folder {folder} {kind}. Check the path given with --corpus.")
-        return path
+            notice = f"The corpus folder {folder} {kind}. Check --corpus or PARLEY_CORPUS."
+            if required:
+                raise CorpusError(notice)
+            if str(path) not in remembered:  # of those, the scan says what becomes of their documents
+                notices.append(notice)
+        return there, notices
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -154,18 +169,24 @@ class Corpus:
             mtime_ns=file.mtime_ns,
         )
         try:
-            self._indexer.store([self._indexer.parse(record, lambda: load_file(file.path, source_name))])
+            parsed = self._indexer.parse(record, lambda: load_file(file.path, source_name))
+            if refused := self._indexer.store([parsed]):
+                raise DocumentError(str(refused[source_name]), passing=True)
         except BaseException as error:
             file.path.unlink(missing_ok=True)
             self._statuses.set(SourceStatus(source_name, "failed", str(error), origin=UPLOAD))
             raise
+        finally:
+            self._names.release([source_name])
         self._statuses.forget(source_name)
         return source_name
 
     def _keep_copy(self, path: Path, name: str) -> tuple[File, str]:
-        """The copy, and its `source`; a crash leaves no half copy under a visible name."""
+        """The copy, and its `source`, reserved; a crash leaves no half copy under a visible name."""
+        from filelock import FileLock
+
         self._uploads.mkdir(parents=True, exist_ok=True)
-        with self._naming:
+        with FileLock(self._data / UPLOAD_LOCK_FILE):
             target = free_path(self._uploads, name)
             beside = target.with_name(f".{threading.get_ident()}.part")
             try:
@@ -175,7 +196,7 @@ class Corpus:
                 beside.unlink(missing_ok=True)
             status = target.stat()
             file = File(target, self._uploads, status.st_size, status.st_mtime_ns)
-            return file, choose_name(file, {source.source for source in self._store.sources()})
+            return file, self._names.reserve(file)
 
     def add_url(self, url: str) -> str:
         """Fetch, index and remember a web page; returns its `source`, the URL. Raises `DocumentError`."""
@@ -198,7 +219,7 @@ class Corpus:
         A file in a corpus folder is not ours to delete: `CorpusError`; an unknown source is one too.
         """
         self._statuses.forget(source)
-        record = next((s for s in self._store.sources() if s.source == source), None)
+        record = self._store.find_source(source)
         failure = next((f for f in self._records.failures() if f.source == source), None)
         known = record or failure
         if known is None:
@@ -206,7 +227,8 @@ class Corpus:
         if known.origin not in (UPLOAD, URL):
             raise CorpusError(
                 f"{source} is in the folder {known.origin}. Take it out of there; "
-                "it leaves the index when that is brought up to date."
+                "it leaves the index when that is brought up to date. To forget the whole folder: "
+                f'app.py index --forget "{known.origin}"'
             )
         if known.origin == URL:
             self._records.forget_url(known.location)
@@ -219,11 +241,21 @@ class Corpus:
         """The corpus folders that are remembered."""
         return list(self._records.folders())
 
-    def forget_folder(self, folder: str) -> int:
-        """Remember a folder no longer; its documents leave the index. Returns how many they were."""
-        self._records.forget_folder(folder)
-        mine = [source.source for source in self._store.sources() if source.origin == folder]
-        return sum(self._store.delete(source) for source in mine)
+    def forget_folder(self, folder: str | Path) -> int:
+        """Remember a folder no longer; its documents leave the index. Returns how many they were.
+
+        Waits for a sync that is running. A folder that is not remembered is a `CorpusError`.
+        """
+        name = str(Path(folder).expanduser().resolve())
+        with self._alone():
+            remembered = self.folders()
+            if name not in remembered:
+                which = f"These are: {', '.join(remembered)}." if remembered else "There are none."
+                raise CorpusError(f"The folder {folder} is not one of the corpus folders. {which}")
+            self._records.forget_folder(name)
+            self._statuses.forget_all({name})
+            mine = [source.source for source in self._store.sources() if source.origin == name]
+            return sum(self._store.delete(source) for source in mine)
 
     def status(self) -> list[SourceStatus]:
         """Every document: those in the index, those that failed, and what is being done to which."""

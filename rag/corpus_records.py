@@ -15,13 +15,14 @@ _SCHEMA = (
     "CREATE TABLE IF NOT EXISTS corpus_folders (folder TEXT PRIMARY KEY, device INTEGER NOT NULL)",
     "CREATE TABLE IF NOT EXISTS corpus_urls (url TEXT PRIMARY KEY)",
     "CREATE TABLE IF NOT EXISTS corpus_failures (location TEXT PRIMARY KEY, source TEXT NOT NULL, "
-    "origin TEXT NOT NULL, error TEXT NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL)",
+    "origin TEXT NOT NULL, error TEXT NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, "
+    "recipe TEXT NOT NULL)",
 )
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A document that could not be read, and why; with the same size and time it is not tried again."""
+    """A document that could not be read, and why; not tried again with the same size, time and recipe."""
 
     location: str
     source: str
@@ -29,6 +30,7 @@ class Failure:
     error: str
     size: int = 0
     mtime_ns: int = 0
+    recipe: str = ""  # how it was read
 
 
 class Records:
@@ -37,6 +39,9 @@ class Records:
     def __init__(self, data: Path) -> None:
         self._path = data / database.FILE
         with database.opened(self._path) as db, database.transaction(db):
+            columns = [row[1] for row in db.execute("PRAGMA table_info(corpus_failures)")]
+            if columns and "recipe" not in columns:  # an earlier form; what is lost is one try each
+                db.execute("DROP TABLE corpus_failures")
             for statement in _SCHEMA:
                 db.execute(statement)
 
@@ -72,13 +77,16 @@ class Records:
     def failures(self) -> list[Failure]:
         with database.opened(self._path) as db:
             rows = db.execute(
-                "SELECT location, source, origin, error, size, mtime_ns FROM corpus_failures ORDER BY rowid"
+                "SELECT location, source, origin, error, size, mtime_ns, recipe FROM corpus_failures "
+                "ORDER BY rowid"
             )
             return [Failure(*row) for row in rows]
 
     def remember_failure(self, failure: Failure) -> None:
         with database.opened(self._path) as db:
-            db.execute("INSERT OR REPLACE INTO corpus_failures VALUES (?, ?, ?, ?, ?, ?)", astuple(failure))
+            db.execute(
+                "INSERT OR REPLACE INTO corpus_failures VALUES (?, ?, ?, ?, ?, ?, ?)", astuple(failure)
+            )
 
     def forget_failures(self, locations: Iterable[str]) -> None:
         with database.opened(self._path) as db, database.transaction(db):

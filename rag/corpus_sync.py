@@ -16,9 +16,10 @@ from typing import Any, Literal
 from langchain_core.documents import Document
 
 from rag import cancel
+from rag.corpus_names import Names
 from rag.corpus_records import Failure, Records
 from rag.documents import MAX_PDF, SUFFIXES, DocumentError, load_file
-from rag.folders import File, choose_name, display, hash_file, list_files
+from rag.folders import File, display, hash_file, list_files
 from rag.indexer import Indexer, Parsed, hash_text
 from rag.store import ChunkStore, Source
 
@@ -108,16 +109,22 @@ class Sync:
     """One run: `scan` each folder, then `run` once. The store changes only in `run`."""
 
     def __init__(
-        self, store: ChunkStore, indexer: Indexer, records: Records, statuses: Statuses, data: Path
+        self,
+        store: ChunkStore,
+        indexer: Indexer,
+        records: Records,
+        statuses: Statuses,
+        names: Names,
+        data: Path,
     ) -> None:
         self.report = Report()
         self._store = store
         self._indexer = indexer
         self._records = records
         self._statuses = statuses
+        self._names = names
         self._data = data
         self._known = {source.location: source for source in store.sources()}
-        self._names = {source.source for source in self._known.values()}
         self._failures = {failure.location: failure for failure in records.failures()}
         self._scanned: dict[str, list[Path]] = {}  # origin → folders in it that cannot be read
         self._seen: set[str] = set()  # locations of all files that are there
@@ -158,7 +165,7 @@ class Sync:
     def _keep(self, folder: Path, documents: int) -> None:
         self.report.notices.append(
             f"The folder {folder} is not there now; its {documents} documents stay in the index. "
-            "Connect its drive, or take the folder out of the library."
+            f'Connect its drive, or forget the folder: app.py index --forget "{display(folder)}"'
         )
 
     def _note_unreadable(self, folders: list[Path]) -> None:
@@ -174,7 +181,7 @@ class Sync:
         place = (file.size, file.mtime_ns)
         if known and (known.size, known.mtime_ns, known.recipe) == (*place, self._indexer.recipe):
             self.report.unchanged += 1
-        elif failure and (failure.size, failure.mtime_ns) == place:
+        elif failure and (failure.size, failure.mtime_ns, failure.recipe) == (*place, self._indexer.recipe):
             self.report.failed.append({"source": failure.source, "error": failure.error})
         else:
             name, origin = (known.source, known.origin) if known else ("", origin)
@@ -197,20 +204,21 @@ class Sync:
             self._tasks.append(_Task(record, None, self._known.get(url)))
         self._progress, self._total = progress, len(self._tasks)
         self._statuses.forget_all(self._scanned)  # failures of the last run
-        changed = self._settle_by_hash(self._tasks)
-        self._remove_gone()
-        for task in changed:
-            self._name(task)
-            self._show(task, "waiting")
         try:
+            changed = self._settle_by_hash(self._tasks)
+            self._remove_gone()
+            for task in changed:
+                self._name(task)
+                self._show(task, "waiting")
             for task in changed:
                 cancel.current().raise_if_cancelled()
                 self._read(task, fetch)
             self._flush()
         finally:
-            for task in changed:
-                if task.record.source not in self._unrecorded:
-                    self._statuses.forget(task.record.source)
+            touched = {task.record.source for task in self._tasks}
+            self._names.release(touched)
+            for source in touched - self._unrecorded:
+                self._statuses.forget(source)
 
     def _settle_by_hash(self, tasks: list[_Task]) -> list[_Task]:
         """Tell the files that only look changed, and those that only moved; return the others."""
@@ -257,24 +265,21 @@ class Sync:
             return False
         old = candidates[0]
         lost[task.record.content_hash].remove(old)
-        self._names.discard(old.source)
-        self._name(task)
+        self._name(task, instead_of=old.source)
         self._store.update(old.source, task.record)
         del self._known[old.location]
         self.report.moved += 1
         self._step(task, "ready")
         return True
 
-    def _name(self, task: _Task) -> None:
+    def _name(self, task: _Task, instead_of: str = "") -> None:
         if not task.record.source and task.file:
-            task.record = replace(task.record, source=choose_name(task.file, self._names))
-        self._names.add(task.record.source)
+            task.record = replace(task.record, source=self._names.reserve(task.file, instead_of))
 
     def _remove_gone(self) -> None:
         for location, source in self._known.items():
             if self._is_gone(location, source.origin):
                 self._store.delete(source.source)
-                self._names.discard(source.source)
                 self.report.removed += 1
         gone = [at for at, failure in self._failures.items() if self._is_gone(at, failure.origin)]
         self._records.forget_failures(gone)
@@ -292,7 +297,7 @@ class Sync:
                 task.record, lambda: load_file(task.file.path, source) if task.file else fetch(source)
             )
         except DocumentError as error:
-            self._fail(task, str(error), remember=True)
+            self._fail(task, str(error), remember=not (task.file and error.passing))
         except OSError as error:
             self._fail(task, f"It cannot be read ({error.strerror}). Check its permissions.", remember=False)
         except cancel.Cancelled:
@@ -320,9 +325,12 @@ class Sync:
 
     def _flush(self) -> None:
         batch, self._batch = self._batch, []
-        self._indexer.store([parsed for _, parsed in batch])
+        refused = self._indexer.store([parsed for _, parsed in batch])
         self._records.forget_failures([task.record.location for task, _ in batch])
         for task, _ in batch:
+            if task.record.source in refused:
+                self._fail(task, str(refused[task.record.source]), remember=False)
+                continue
             self.report.updated += task.known is not None
             self.report.added += task.known is None
             self._step(task, "ready")
@@ -333,7 +341,13 @@ class Sync:
         self.report.failed.append({"source": record.source, "error": reason})
         if remember:
             failure = Failure(
-                record.location, record.source, record.origin, reason, record.size, record.mtime_ns
+                record.location,
+                record.source,
+                record.origin,
+                reason,
+                record.size,
+                record.mtime_ns,
+                record.recipe,
             )
             self._records.remember_failure(failure)
         else:

@@ -7,11 +7,12 @@ know documents or the index.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import re
 import stat
 import unicodedata
-from collections.abc import Container, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -38,11 +39,13 @@ class File:
         return display(self.path.relative_to(self.folder))
 
     def names(self) -> Iterator[str]:
-        """What it may be called: its path in the folder; if that is taken, with more of the path before."""
+        """What it may be called: its path in the folder, then with more of it before, then numbered."""
         relative = self.path.relative_to(self.folder)
         for parts in range(len(self.folder.parts)):
             yield display(Path(*self.folder.parts[len(self.folder.parts) - parts :], relative))
         yield display(self.path)
+        for number in itertools.count(2):  # names that are not UTF-8 may look alike
+            yield f"{display(self.path)} ({number})"
 
 
 @dataclass
@@ -108,11 +111,6 @@ def _sort_entries(entries: list[os.DirEntry[str]], folder: Path, found: Listing)
         elif stat.S_ISREG(status.st_mode):  # never a pipe or a device: reading those waits for ever
             found.files.append(File(Path(entry.path), folder, status.st_size, status.st_mtime_ns))
     return folders
-
-
-def choose_name(file: File, taken: Container[str]) -> str:
-    """The first of the file's names that no other document has."""
-    return next(name for name in file.names() if name not in taken)
 
 
 def hash_file(path: Path) -> str:

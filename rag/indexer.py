@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from rag.chunks import Chunk, split_documents
 from rag.documents import DocumentError
-from rag.store import ChunkStore, Page, Source
+from rag.store import ChunkStore, NameTakenError, Page, Source
 
 Splitter = Literal["recursive", "character"]
 _RECIPE = 1  # changes with the way documents are read and split: older ones are then made again
@@ -61,12 +61,20 @@ class Indexer:
         title = documents[0].metadata["title"]
         return Parsed(replace(record, title=title, recipe=self.recipe), pages, chunks)
 
-    def store(self, batch: Sequence[Parsed]) -> None:
-        """Embed several documents together, for full batches, then store each, whole."""
+    def store(self, batch: Sequence[Parsed]) -> dict[str, NameTakenError]:
+        """Embed several documents together, for full batches, then store each, whole.
+
+        Returns source → error for those whose name another process took meanwhile.
+        """
         vectors = self._vectors(list({c.indexed_text: None for parsed in batch for c in parsed.chunks}))
+        refused: dict[str, NameTakenError] = {}
         for parsed in batch:
             rows = np.stack([vectors[chunk.indexed_text] for chunk in parsed.chunks])
-            self._store.add(parsed.record, parsed.pages, parsed.chunks, rows)
+            try:
+                self._store.add(parsed.record, parsed.pages, parsed.chunks, rows)
+            except NameTakenError as error:
+                refused[parsed.record.source] = error
+        return refused
 
     def _vectors(self, texts: list[str]) -> dict[str, NDArray[np.float32]]:
         vectors = self._store.find_vectors(texts)

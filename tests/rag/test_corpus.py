@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import itertools
 import os
+import shutil
 import socket
 import sys
 import threading
 import time
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,11 +16,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from langchain_core.documents import Document
 from numpy.typing import NDArray
 
-from rag import cancel
+from rag import cancel, database
 from rag.corpus import Corpus, CorpusError
-from rag.documents import DocumentError
+from rag.documents import DocumentError, load_file
 from rag.embeddings import Embedder
 from rag.folders import File, list_files, safe_name
 from rag.store import ChunkStore, open_store
@@ -190,6 +193,79 @@ def test_a_file_that_becomes_unreadable_leaves_the_index_only_if_its_content_is_
     assert place.names() == []
 
 
+def test_a_reason_that_may_pass_costs_no_text_and_is_not_remembered(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.write("a/x.txt", PARAGRAPH * 5)
+    place.counts("a")
+    place.corpus = Corpus(place.store, place.embedder, place.root / "data", size=1000)
+
+    def be_slow(path: Path, source: str) -> list[Document]:
+        raise DocumentError("The document took too long to read.", passing=True)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("rag.corpus_sync.load_file", be_slow)
+        assert place.counts("a") == (0, 0, 0, 0, 0, 1)
+    assert place.names() == ["x.txt"]
+    assert [status.state for status in place.corpus.status()] == ["failed"]
+    assert place.counts("a") == (0, 1, 0, 0, 0, 0)
+    assert [status.state for status in place.corpus.status()] == ["ready"]
+
+
+def test_another_way_of_reading_tries_failures_again(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    place.write("a/empty.txt", "")
+    read: list[str] = []
+
+    def load(path: Path, source: str) -> list[Document]:
+        read.append(source)
+        return load_file(path, source)
+
+    monkeypatch.setattr("rag.corpus_sync.load_file", load)
+    for _ in range(2):
+        assert place.counts("a") == (0, 0, 0, 0, 0, 1)
+    assert read == ["empty.txt"]
+    monkeypatch.setattr("rag.indexer._RECIPE", 1000)
+    place.corpus = Corpus(place.store, place.embedder, place.root / "data")
+    assert place.counts("a") == (0, 0, 0, 0, 0, 1)
+    assert read == ["empty.txt"] * 2
+
+
+def test_failures_recorded_in_an_earlier_form_are_tried_again(place: Place) -> None:
+    with database.opened(place.root / "data" / database.FILE) as db:
+        db.execute("DROP TABLE corpus_failures")
+        db.execute("CREATE TABLE corpus_failures (location TEXT PRIMARY KEY, source, origin, error, size)")
+        db.execute("INSERT INTO corpus_failures VALUES ('/x', 'x', '/', 'It took too long.', 1)")
+    place.corpus = Corpus(place.store, place.embedder, place.root / "data")
+    assert place.corpus.status() == []
+    place.write("a/empty.txt", "")
+    assert place.counts("a") == place.counts("a") == (0, 0, 0, 0, 0, 1)
+
+
+def test_given_and_remembered_in_one_pass(place: Place) -> None:
+    place.write("a/x.txt", "One.")
+    place.write("b/y.txt", "Two.")
+    place.write("c/z.txt", "Three.")
+    place.write("d/w.txt", "Four.")
+    place.counts("a", "b", "d")
+    (place.root / "d/w.txt").unlink()
+    (place.root / "b").rename(place.root / "away")
+    (place.root / "a/x.txt").write_text("One, changed.")
+    seen: list[str] = []
+    given = [place.root / name for name in ("a", "b", "c", "d", "nowhere")]
+    report = place.corpus.sync(
+        given, everything=True, progress=lambda done, total, source, state: seen.append(f"{source} {state}")
+    )
+    assert (report.added, report.updated, report.removed, report.unchanged) == (1, 1, 1, 0)
+    assert sorted(line for line in seen if line.endswith("reading")) == ["x.txt reading", "z.txt reading"]
+    missing, emptied, away = report.notices
+    assert "nowhere does not exist" in missing
+    assert "d is empty" in emptied  # said once: it was looked at once
+    assert "stay in the index" in away
+    assert place.corpus.folders() == [str(place.root / name) for name in "abdc"]
+    place.write("a/x.txt", "One, changed again.")
+    assert place.corpus.sync([place.root / "c"], everything=True).updated == 1  # what is not given, too
+
+
 def test_missing_folders(place: Place) -> None:
     place.write("a/x.txt", "One.")
     place.write("b/y.txt", "Two.")
@@ -261,6 +337,62 @@ def test_uploads(place: Place) -> None:
         place.corpus.remove("unknown")
 
 
+def uploading(corpus: Corpus, sent: Path) -> Callable[[int, int, str, str], None]:
+    """A progress function that uploads when the first document is about to be read."""
+    uploaded: list[str] = []
+
+    def upload(done: int, total: int, source: str, state: str) -> None:
+        if state == "reading" and not uploaded:
+            uploaded.append(source)
+            corpus.add_file(sent, "report.txt")
+
+    return upload
+
+
+def kept(place: Place) -> dict[str, str]:
+    return {name: place.store.pages(name)[0].text for name in place.names()}
+
+
+def test_an_upload_during_a_sync_takes_no_name_that_waits(place: Place) -> None:
+    place.write("a/0.txt", "Zero.")
+    place.write("a/report.txt", "From the folder.")
+    sent = place.write("sent/f", "From a person.")
+    report = place.corpus.sync([place.root / "a"], progress=uploading(place.corpus, sent))
+    assert (report.added, report.failed) == (2, [])
+    assert sorted(kept(place).values()) == ["From a person.", "From the folder.", "Zero."]
+    assert kept(place)["report.txt"] == "From the folder."
+    assert place.counts() == (0, 0, 0, 0, 3, 0)
+
+
+@pytest.mark.parametrize("folders", [["a"], None])
+def test_a_sync_during_an_upload_takes_no_name_that_is_promised(
+    place: Place, monkeypatch: pytest.MonkeyPatch, folders: list[str] | None
+) -> None:
+    place.write("a/report.txt", "")
+    place.counts("a")
+    place.write("a/report.txt", "From the folder.")
+
+    def load_late(path: Path, source: str) -> list[Document]:
+        place.counts(*folders or ())
+        return load_file(path, source)
+
+    monkeypatch.setattr("rag.corpus.load_file", load_late)
+    assert place.corpus.add_file(place.write("sent/f", "From a person."), "report.txt") == "report.txt"
+    assert kept(place) == {"report.txt": "From a person.", "a/report.txt": "From the folder."}
+    assert place.counts() == (0, 0, 0, 0, 2, 0)
+
+
+def test_another_process_never_replaces_a_document_of_the_same_name(place: Place) -> None:
+    place.write("a/report.txt", "From the folder.")
+    sent = place.write("sent/f", "From a person.")
+    other = Corpus(place.store, place.embedder, place.root / "data")  # it knows nothing of our promises
+    report = place.corpus.sync([place.root / "a"], progress=uploading(other, sent))
+    assert (report.added, [failure["source"] for failure in report.failed]) == (0, ["report.txt"])
+    assert kept(place) == {"report.txt": "From a person."}
+    assert place.counts("a") == (1, 0, 0, 0, 0, 0)
+    assert kept(place) == {"report.txt": "From a person.", "a/report.txt": "From the folder."}
+
+
 def test_a_failed_upload_is_shown_until_the_next(place: Place) -> None:
     sent = place.write("sent/f", "  ")
     with pytest.raises(DocumentError) as caught:
@@ -276,9 +408,18 @@ def test_forgetting_a_folder(place: Place) -> None:
     place.write("a/x.txt", "One.")
     place.write("b/y.txt", "Two.")
     place.counts("a", "b")
-    assert place.corpus.forget_folder(str(place.root / "a")) == 1
+    place.write("b/empty.txt", "")
+    assert place.counts("b") == (0, 0, 0, 0, 1, 1)
+    assert place.corpus.forget_folder(place.root / "b/../a") == 1
     assert place.corpus.folders() == [str(place.root / "b")]
-    assert place.counts() == (0, 0, 0, 0, 1, 0)
+    assert place.counts() == (0, 0, 0, 0, 1, 1)
+    with pytest.raises(CorpusError, match=rf"These are: {place.root / 'b'}"):
+        place.corpus.forget_folder(str(place.root / "a"))
+    shutil.rmtree(place.root / "b")  # it need not be there
+    assert place.corpus.forget_folder(str(place.root / "b")) == 1
+    assert (place.corpus.folders(), place.corpus.status()) == ([], [])
+    with pytest.raises(CorpusError, match="There are none"):
+        place.corpus.forget_folder("b")
 
 
 def test_web_pages(place: Place) -> None:
@@ -432,7 +573,8 @@ def test_a_folder_that_cannot_be_listed_keeps_its_documents(
 
 def test_names_grow_by_the_path_before_them() -> None:
     file = File(Path("/home/me/docs/x/a.txt"), Path("/home/me/docs"), 0, 0)
-    assert list(file.names())[:3] == ["x/a.txt", "docs/x/a.txt", "me/docs/x/a.txt"]
+    assert "/home/me/docs/x/a.txt (3)" in itertools.islice(file.names(), 7)
+    assert list(itertools.islice(file.names(), 3)) == ["x/a.txt", "docs/x/a.txt", "me/docs/x/a.txt"]
 
 
 @given(st.text(st.characters(), max_size=300))
