@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from rag.assistant import Assistant, Responder
     from rag.corpus import Corpus
     from rag.embeddings import Embedder
+    from rag.llms import Outlook
     from rag.retriever import HybridRetriever, Reranker
     from rag.store import ChunkStore
     from speech.asr import Transcriber, Transcript
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 GIGABYTE = 1_000_000_000
+RETRY = 30.0  # seconds until a model server that was down is asked again
 EXTRACTIVE_NAME = "quotations"
 Progress = Callable[[int, int, str], None]
 
@@ -68,6 +71,7 @@ class Engines:
         self.asking = 0  # bytes of a language model's download that waits for consent
         self.llm_name = settings.llm
         self._agreed = threading.Event()
+        self._llm_tried = 0.0
         self._reranker_notice = ""
         self._retriever: HybridRetriever | None = None
         self._better_transcriber: Transcriber | None = None
@@ -143,31 +147,42 @@ class Engines:
 
     def _open_llm(self) -> BaseChatModel | None:
         """The language model, or None where answers are quotations."""
-        from rag.llms import EXTRACTIVE, download_size, open_llm, resolve
+        from rag.llms import EXTRACTIVE, open_llm, resolve
 
         settings = self.settings
         self.llm_name = name = resolve(settings.llm, offline=settings.offline)
         if name == EXTRACTIVE:
             return None
-        if not name.startswith("remote"):
-            size = download_size(name, token=self._token, offline=settings.offline)
-            if size > GIGABYTE and not settings.download:
-                self._wait_for_consent(name, size)
+        size = self._outlook(
+            name
+        ).download_bytes  # raises for what could not be opened after a download either
+        if size > GIGABYTE and not settings.download:
+            self._wait_for_consent(name, size)
         return open_llm(
             name,
-            url=settings.llm_url,
-            key=settings.llm_key.get_secret_value() or None,
-            quantize=settings.quantize,
-            gpu_layout=settings.gpu_layout,
-            trust_remote_code=settings.trust_remote_code,
+            **self._how_to_open(),
             temperature=settings.temperature,
             top_p=settings.top_p,
             top_k=settings.top_k,
             repetition_penalty=settings.repetition_penalty,
             max_new_tokens=settings.max_new_tokens,
-            token=self._token,
-            offline=settings.offline,
         )
+
+    def _outlook(self, name: str) -> Outlook:
+        from rag.llms import outlook
+
+        return outlook(name, **self._how_to_open())
+
+    def _how_to_open(self) -> dict[str, Any]:
+        return {
+            "url": self.settings.llm_url,
+            "key": self.settings.llm_key.get_secret_value() or None,
+            "quantize": self.settings.quantize,
+            "gpu_layout": self.settings.gpu_layout,
+            "trust_remote_code": self.settings.trust_remote_code,
+            "token": self._token,
+            "offline": self.settings.offline,
+        }
 
     def _wait_for_consent(self, name: str, size: int) -> None:
         if not self._can_ask:
@@ -331,6 +346,7 @@ class Engines:
 
     def responder(self, *, wait: bool = False) -> Responder:
         """What answers now: the language model if it is there (`wait`: or will be), else quotations."""
+        self._try_llm_again()
         if wait:
             self.llm.get()
         llm = self.llm.ready()
@@ -357,6 +373,12 @@ class Engines:
         from rag.compress import compressor
 
         return compressor(self.embedder.get())
+
+    def _try_llm_again(self) -> None:
+        """A server that was down may be there by now."""
+        if getattr(self.llm.error, "transient", False) and time.monotonic() - self._llm_tried > RETRY:
+            self._llm_tried = time.monotonic()
+            self.llm.again()
 
     def own_prompt(self) -> dict[str, Any]:
         """The person's prompt, for the chain; empty without one. Raises where it cannot work."""
@@ -402,23 +424,19 @@ class Engines:
         self._agreed.set()
 
     def describe_llm(self) -> tuple[str, str]:
-        """What will answer, and how to have something better; loads and downloads nothing."""
-        from rag.llms import EXTRACTIVE, LLMError, download_size, resolve
+        """What will answer and where it will be, and what to do for something better; loads nothing."""
+        from rag.llms import EXTRACTIVE, LLMError, resolve
 
-        settings = self.settings
-        name = resolve(settings.llm, offline=settings.offline)
+        name = resolve(self.settings.llm, offline=self.settings.offline)
         if name == EXTRACTIVE:
             better = "Set PARLEY_LLM to a model's name, a folder, a GGUF file, smollm2, or remote."
             return "quotations, without a language model", better
-        if name.startswith("remote"):
-            return (
-                f"{name} at {settings.llm_url or 'no address'}",
-                "" if settings.llm_url else "Set PARLEY_LLM_URL.",
-            )
         try:
-            size = download_size(name, token=self._token, offline=settings.offline)
+            found = self._outlook(name)
         except LLMError as error:
-            return name, str(error)
-        if size:
-            return f"{name}, a download of {size / GIGABYTE:.1f} GB", "It is fetched when Parley starts."
-        return f"{name}, on this disk", ""
+            return f"{name} cannot be had, so quotations", str(error)
+        size = f", {found.weights_bytes / GIGABYTE:.1f} GB" if found.weights_bytes else ""
+        what = f"{found.name} on {found.where}{size}, window of {found.window} tokens"
+        if found.download_bytes > GIGABYTE and not self.settings.download:
+            return what, f"A download of {found.download_bytes / GIGABYTE:.1f} GB: agree with --download."
+        return what, ""

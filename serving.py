@@ -323,22 +323,13 @@ class LiveLibrary:
         corpus = self._corpus()
         try:
             with scope(self._cancel):
-                for folders in (self._folders(), None):
-                    report = corpus.sync(folders, progress=told)
-                    for notice in report.notices:
-                        log.warning("%s", notice)
+                report = corpus.sync(self._engines.settings.corpus, everything=True, progress=told)
+                for notice in report.notices:
+                    log.warning("%s", notice)
         except Cancelled:
             log.info("Indexing was interrupted; it goes on at the next start.")
         finally:
             self._progress, self._engines.indexing = None, False
-
-    def _folders(self) -> list[Path]:
-        """The configured folders that are there; a missing one is said, and stops nothing else."""
-        folders = self._engines.settings.corpus
-        for folder in folders:
-            if not folder.is_dir():
-                log.warning("There is no folder %s. Name your folders in PARLEY_CORPUS.", folder)
-        return [folder for folder in folders if folder.is_dir()]
 
     def stop(self) -> None:
         self._cancel.cancel()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from rag.embeddings import bundled_folder
 from serving import Serving
 from settings import Settings
 from tests.models import tiny_mistral
+from tests.rag.llms import servers
 
 TEXT = "Rules\n\nThe lantern boat returns at eleven. It carries forty people.\n"
 
@@ -99,11 +102,40 @@ def test_a_model_that_cannot_be_had_is_said_and_quotations_answer(settings: Sett
         assert (state.name, state.state) == ("quotations", "failed")
 
 
+def test_a_model_server_that_comes_up_later_answers_then(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engines.RETRY", 0.0)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    remote = {"llm": "remote", "llm_url": f"http://127.0.0.1:{port}/v1"}
+    with Engines(settings.model_copy(update=remote), can_ask=True) as engines:
+        index(engines, settings.corpus, ())
+        engines.llm.start()
+        with pytest.raises(llms.LLMError):
+            engines.llm.get()
+        assert ask(engines, "When does the lantern boat return?")[0].engine == "quotations"
+        with servers.scripted(says_eleven, port=port):
+            deadline = time.monotonic() + 10
+            while ask(engines, "When does the lantern boat return?")[0].engine == "quotations":
+                assert time.monotonic() < deadline
+
+
+def says_eleven(connection: socket.socket, request: str) -> None:
+    if request.startswith("GET"):
+        body = '{"object": "list", "data": [{"id": "late", "max_model_len": 4096}]}'
+        connection.sendall(servers.reply("200 OK", body))
+    else:
+        connection.sendall(servers.EVENTS + servers.event("At eleven.") + servers.event(finish="stop"))
+        connection.sendall(b"data: [DONE]\n\n")
+
+
 def test_a_large_download_waits_for_consent(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = str(tiny_mistral(tmp_path / "mistral"))
-    monkeypatch.setattr(llms, "download_size", lambda *_, **__: 14_500_000_000)
+    large_one = llms.Outlook("large", "GPU 0", 4_000_000_000, 8192, download_bytes=14_500_000_000)
+    monkeypatch.setattr(llms, "outlook", lambda *_, **__: large_one)
     large = settings.model_copy(update={"llm": model, "max_new_tokens": 8})
     with Engines(large) as engines, pytest.raises(EngineError, match=r"14.5 GB. Add --download"):
         engines.llm.get()  # where nobody can be asked, it is not waited for

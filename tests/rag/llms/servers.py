@@ -24,9 +24,9 @@ def event(text: str = "", finish: str | None = None) -> bytes:
 
 
 @contextmanager
-def scripted(script: Script) -> Iterator[str]:
+def scripted(script: Script, port: int = 0) -> Iterator[str]:
     """A server that hands each connection and its whole request to `script`, then closes it."""
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = socket.create_server(("127.0.0.1", port))
     threads: list[threading.Thread] = []
 
     def serve() -> None:
