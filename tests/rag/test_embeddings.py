@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import json
+import shutil
 import socket
 import subprocess
 import sys
 import threading
 import time
+import zlib
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -111,6 +116,102 @@ def test_a_hub_that_never_answers_is_given_up_soon(monkeypatch: pytest.MonkeyPat
         with pytest.raises(EmbedderError, match="could not be downloaded"):
             open_embedder(MPNET, device="cpu", cache=tmp_path)
         assert time.monotonic() - began < 10
+
+
+class Hub(ThreadingHTTPServer):
+    """As much of the hub's API as a download needs; it has one model, the files of a folder."""
+
+    daemon_threads = True
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.folder = folder
+        self.tokens: set[str | None] = set()
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Hub
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def do_HEAD(self) -> None:
+        self.answer()
+
+    def do_GET(self) -> None:
+        self.wfile.write(self.answer())
+
+    def answer(self) -> bytes:
+        self.server.tokens.add(self.headers.get("Authorization"))
+        folder, file = self.server.folder, self.path.partition("/resolve/main/")[2]
+        data = (folder / file).read_bytes() if file else json.dumps(self.listing(folder)).encode()
+        self.send_response(200)
+        self.send_header("X-Repo-Commit", "0" * 40)
+        self.send_header("ETag", f'"{zlib.crc32(file.encode()):x}"')
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        return data
+
+    @staticmethod
+    def listing(folder: Path) -> object:
+        files = [file for file in folder.rglob("*") if file.is_file()]
+        sizes = [{"rfilename": str(f.relative_to(folder)), "size": f.stat().st_size} for f in files]
+        return {"id": "org/minilm", "sha": "0" * 40, "siblings": sizes}
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    folder = embeddings.bundled_folder()
+    assert folder
+    with Hub(folder) as server:
+        monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+        monkeypatch.setenv("HF_TOKEN", "saved-by-another-program")
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def test_a_model_is_downloaded_once_and_without_a_token_that_was_not_given(
+    hub: Hub, embedder: Embedder, tmp_path: Path
+) -> None:
+    opened = open_embedder("org/minilm", device="cpu", cache=tmp_path)
+    assert np.allclose(opened.embed_array(TEXTS), embedder.embed_array(TEXTS), atol=1e-6)
+    assert hub.tokens == {None}
+    assert open_embedder("org/minilm", device="cpu", cache=tmp_path, offline=True).name == "org/minilm"
+
+
+def test_a_token_that_was_given_is_sent(hub: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(embeddings, "BIG_DOWNLOAD", 1)
+    with pytest.raises(EmbedderError, match="PARLEY_DOWNLOAD"):
+        open_embedder("org/minilm", device="cpu", cache=tmp_path, token="hf_mine")
+    assert hub.tokens == {"Bearer hf_mine"}
+
+
+def test_a_full_disk_is_said_before_the_download(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda _: shutil._ntuple_diskusage(10, 10, 0))
+    with pytest.raises(EmbedderError, match=r"download of 0\.1 GB.*Make room"):
+        open_embedder("org/minilm", device="cpu", cache=tmp_path / "not" / "yet")
+
+
+def test_a_name_look_up_that_hangs_is_given_up_soon(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    over = threading.Event()
+
+    def hang(*_: object, **__: object) -> None:
+        over.wait(20)
+        raise OSError
+
+    monkeypatch.setenv("HF_ENDPOINT", "http://hub.invalid")
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    monkeypatch.setattr(embeddings, "HUB_HARD_LIMIT", 0.3)
+    began = time.monotonic()
+    with pytest.raises(EmbedderError, match="TimeoutError"):
+        open_embedder(MPNET, device="cpu", cache=tmp_path)
+    assert time.monotonic() - began < 10
+    over.set()
 
 
 def test_auto_with_a_gpu_but_no_hub_says_that_it_fell_back(
