@@ -1,8 +1,9 @@
 """ExtractiveQA: answers without a language model, in the words of the documents.
 
 It takes what `rag.chains.RetrievalQA` takes and gives what that gives. The one or two sentences of the
-retrieved passages that lie nearest to the question are quoted, each with its citation. It does not know the
-index, and it writes nothing of its own but NOT_FOUND.
+retrieved passages that lie nearest to the question are quoted, each with its citation. A sentence is read
+under its heading and after the sentence that it leans on. It does not know the index, and it writes nothing
+of its own but NOT_FOUND.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,40 +20,79 @@ from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import RunnableConfig, RunnableSerializable
+from numpy.typing import NDArray
 from pydantic import ConfigDict, Field
 
 from rag.cancel import current
+from rag.expected import expected
 from rag.prompts import NOT_FOUND
 from rag.sentences import split_sentences
-from rag.terms import coverage, term_weights, terms
+from rag.terms import coverage, question_terms, term_weights, terms
 
 __all__ = ["LONGEST_ANSWER", "NOT_FOUND", "ExtractiveQA"]
 
 LONGEST_ANSWER = 400  # characters, citations included
 _LONGEST_SENTENCE = LONGEST_ANSWER - len(" [100]")
+_LONGEST_HEADING = 80  # characters
 _READ = 6  # sentences that are embedded for a question; with 8, one answer in 500 gains
-_COSINE, _COVERAGE, _CONTEXT = 6.9, 4.3, 1.3  # logistic regression, see docs/retrieval.md
-_LAST = 20.0  # logits less for what only asks or announces: nothing comes behind it
-_SECOND = 2.5  # a second sentence may be this many logits below the best one
-_CLOSED = re.compile(r"[.!?…。！？][\"'”’»)\]]*$")
+
+# Logits, fitted by scripts/fit_extractive.py: the cosine, and what `features` tells.
+_COSINE = 9.8
+_WEIGHTS = np.array([3.2, 3.3, 2.6, -6.0, -13.0])
+_SECOND, _ADDS = 0.5, 3.0  # how much worse a second sentence may be; if it has a word of the question more
+
+_CLOSED = re.compile(r"[.!?…:;,。！？][\"'”’»)\]]*$")
 _ASKS = re.compile(r"[?？][\"'”’»)\]]*$")
+# A pronoun that begins the sentence, or that follows a word such as "from" with nothing named in between.
+_PRONOUN = r"(?:it|its|he|his|him|she|hers?|they|them|their|this|these|those|such|both)\b"
+_OPENS = (
+    r"(?:after|at|before|behind|by|for|from|in|inside|on|since|to|until|with"
+    r"|but|and|then|so|also|afterwards)\b"
+)
+_LEANS = re.compile(
+    rf"\W*(?:{_PRONOUN}|{_OPENS}(?:\W+(?!(?:the|an?|our|your)\b)\w+){{0,4}}?\W+{_PRONOUN})", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)
-class _Sentence:
+class Sentence:
+    """One of a passage's sentences, and what it stands under and after."""
+
     text: str  # white space normalised
     number: int  # of its passage, from 1
     place: int  # among that passage's sentences
-    own: frozenset[str]  # its terms
-    heading: frozenset[str]  # those of the passage's title and section
-    before: frozenset[str]  # those of the sentence before it
+    title: str = ""  # its document's
+    heading: str = ""  # the nearest above it
+    before: str = ""  # the sentence before it, under the same heading
+    is_heading: bool = False
+
+    @cached_property
+    def own(self) -> frozenset[str]:
+        """Its terms."""
+        return frozenset(terms(self.text))
+
+    @cached_property
+    def known(self) -> frozenset[str]:
+        """Its terms and those that it stands under."""
+        return self.own | frozenset(terms(f"{self.title} {self.heading}"))
+
+    @property
+    def leans(self) -> bool:
+        """Whether it says too little without the sentence before: a pronoun, or the answer in a dialogue."""
+        return bool(self.before and (_ASKS.search(self.before) or _LEANS.match(self.text)))
+
+    @property
+    def in_context(self) -> str:
+        """What is embedded: the sentence after what says what it is about."""
+        if self.leans and (_ASKS.search(self.before) or not self.heading):
+            return f"{self.before} {self.text}"
+        return f"{self.heading}: {self.text}" if self.heading else self.text
 
 
 @dataclass(frozen=True)
 class _Scored:
-    sentence: _Sentence
-    words: float  # logits, from its words alone
-    score: float = 0.0  # logits, with the cosine
+    sentence: Sentence
+    score: float  # logits
 
 
 class ExtractiveQA(RunnableSerializable[dict[str, Any], dict[str, Any]]):
@@ -102,25 +143,26 @@ class ExtractiveQA(RunnableSerializable[dict[str, Any], dict[str, Any]]):
     def _answer(self, question: str, config: RunnableConfig) -> Iterator[dict[str, Any]]:
         current().raise_if_cancelled()
         documents = self.retriever.invoke(question, config)
-        sentences = _sentences(documents)
-        yield {"source_documents": documents if sentences else []}
-        for piece in re.findall(r"\s*\S+", self._text(question, sentences)):
+        found = sentences(documents)
+        yield {"source_documents": documents if found else []}
+        for piece in re.findall(r"\s*\S+", self._text(question, found)):
             current().raise_if_cancelled()
             yield {"result": piece}
 
-    def _text(self, question: str, sentences: Sequence[_Sentence]) -> str:
-        if not sentences:
+    def _text(self, question: str, found: Sequence[Sentence]) -> str:
+        if not found:
             return NOT_FOUND
         current().raise_if_cancelled()
-        return _quote(self._by_meaning(question, _by_words(question, sentences)[:_READ]))
+        return _quote(question, self._by_meaning(question, _by_words(question, found)[:_READ]))
 
     def _by_meaning(self, question: str, promising: Sequence[_Scored]) -> list[_Scored]:
         cosines = np.zeros(len(promising))
         if self.embedder is not None:
-            vectors = np.asarray(self.embedder.embed_documents([each.sentence.text for each in promising]))
+            texts = [each.sentence.in_context for each in promising]
+            vectors = np.asarray(self.embedder.embed_documents(texts))
             cosines = vectors @ np.asarray(self.embedder.embed_query(question))
         scored = [
-            replace(e, score=e.words + _COSINE * float(c)) for e, c in zip(promising, cosines, strict=True)
+            _Scored(e.sentence, e.score + _COSINE * float(c)) for e, c in zip(promising, cosines, strict=True)
         ]
         return sorted(scored, key=lambda each: -each.score)
 
@@ -132,55 +174,87 @@ def _inputs(input: dict[str, Any] | str) -> dict[str, Any]:
     return inputs
 
 
-def _sentences(documents: Sequence[Document]) -> list[_Sentence]:
-    """Every sentence of the passages, once though passages overlap."""
-    found: dict[str, _Sentence] = {}
+def sentences(documents: Sequence[Document]) -> list[Sentence]:
+    """Every sentence of the passages that has a word, once though passages overlap."""
+    found: dict[str, Sentence] = {}
     for number, document in enumerate(documents, 1):
-        titles = (document.metadata.get(key) or "" for key in ("title", "section"))
-        heading = frozenset(terms(" ".join(titles)))
-        before: frozenset[str] = frozenset()
-        for place, text in enumerate(split_sentences(document.page_content, _LONGEST_SENTENCE)):
-            own = frozenset(terms(text))
-            if own:
-                found.setdefault(text, _Sentence(text, number, place, own, heading, before))
-            before = own
+        for sentence in _of_passage(number, document):
+            if sentence.own:
+                found.setdefault(sentence.text, sentence)
     return list(found.values())
 
 
-def _by_words(question: str, sentences: Sequence[_Sentence]) -> list[_Scored]:
-    """Best first, by what can be told without the embedder; equal ones as their passages rank."""
-    weights = term_weights(question, [sentence.own for sentence in sentences])
-    asked = frozenset(terms(question))
-    scored = []
-    for each in sentences:
-        known = each.own | each.heading
-        words = _COVERAGE * coverage(weights, known) + _CONTEXT * coverage(weights, known | each.before)
-        announces = each.own <= asked | each.heading and not _CLOSED.search(each.text)
-        if announces or _ASKS.search(each.text):
-            words -= _LAST
-        scored.append(_Scored(each, words))
-    return sorted(scored, key=lambda each: -each.words)
+def _of_passage(number: int, document: Document) -> Iterator[Sentence]:
+    title, heading = (document.metadata.get(key) or "" for key in ("title", "section"))
+    before = ""
+    texts = split_sentences(document.page_content, _LONGEST_SENTENCE)
+    for place, text in enumerate(texts):
+        is_heading = place + 1 < len(texts) and _looks_like_heading(text)
+        yield Sentence(text, number, place, title, heading, before, is_heading)
+        heading, before = (text, "") if is_heading else (heading, text)
 
 
-def _quote(scored: Sequence[_Scored]) -> str:
-    """The best sentence, and the next one if it is nearly as good and fits; in reading order."""
-    best = scored[0]
-    chosen = [best.sentence]
-    room = LONGEST_ANSWER - len(_cited(best.sentence)) - 1
+def _looks_like_heading(text: str) -> bool:
+    return len(text) <= _LONGEST_HEADING and not _CLOSED.search(text) and not any(map(str.isdigit, text))
+
+
+def features(question: str, found: Sequence[Sentence]) -> NDArray[np.float64]:
+    """(sentences, 5), what can be told without the embedder. Each column is from 0 to 1:
+
+    the coverage of the question by the sentence and what it stands under, the same with the sentence before,
+    whether it shows the kind of thing that is asked for, whether it is a heading, and whether it asks, or
+    announces, with no word more than the question and its heading have.
+    """
+    weights = term_weights(question, [each.own for each in found])
+    asked, shown = frozenset(terms(question)), expected(question)
+    rows = []
+    for each in found:
+        together = each.known | frozenset(terms(each.before))
+        announces = not _CLOSED.search(each.text) and each.own <= asked | each.known - each.own
+        rows.append(
+            (
+                coverage(weights, each.known),
+                coverage(weights, together),
+                bool(shown and shown.search(each.text)),
+                each.is_heading,
+                announces or bool(_ASKS.search(each.text)),
+            )
+        )
+    return np.array(rows, dtype=np.float64)
+
+
+def _by_words(question: str, found: Sequence[Sentence]) -> list[_Scored]:
+    """Best first, without the embedder; equal ones as their passages rank."""
+    scores = features(question, found) @ _WEIGHTS
+    scored = [_Scored(each, float(score)) for each, score in zip(found, scores, strict=True)]
+    return sorted(scored, key=lambda each: -each.score)
+
+
+def _quote(question: str, scored: Sequence[_Scored]) -> str:
+    """The best sentence after what it leans on, or else with the next one if that is nearly as good."""
+    best = scored[0].sentence
+    room = LONGEST_ANSWER - len(_cited(best)) - 1
+    before = replace(best, text=best.before)
+    if best.leans and len(_cited(before)) <= room:
+        return f"{_cited(before)} {_cited(best)}"
+    missing = set(question_terms(question)) - best.known
     for other in scored[1:]:
-        near = other.score >= best.score - _SECOND
-        if near and len(_cited(other.sentence)) <= room and not _repeats(other.sentence, best.sentence):
-            chosen.append(other.sentence)
-            break
-    if len({sentence.number for sentence in chosen}) == 1:
-        chosen.sort(key=lambda sentence: sentence.place)
-    return " ".join(_cited(sentence) for sentence in chosen)
+        allowed = _ADDS if missing & other.sentence.own else _SECOND
+        near = other.score >= scored[0].score - allowed
+        if near and len(_cited(other.sentence)) <= room and not _repeats(other.sentence, best):
+            return " ".join(_cited(each) for each in _in_reading_order(best, other.sentence))
+    return _cited(best)
 
 
-def _cited(sentence: _Sentence) -> str:
+def _in_reading_order(best: Sentence, other: Sentence) -> tuple[Sentence, Sentence]:
+    first = other.number == best.number and other.place < best.place
+    return (other, best) if first else (best, other)
+
+
+def _cited(sentence: Sentence) -> str:
     return f"{sentence.text} [{sentence.number}]"
 
 
-def _repeats(one: _Sentence, other: _Sentence) -> bool:
+def _repeats(one: Sentence, other: Sentence) -> bool:
     """Whether one holds hardly more words than the other: a sentence that a chunk's edge has cut."""
     return one.own <= other.own or other.own <= one.own

@@ -17,7 +17,7 @@ _END = re.compile(r"[.!?…]+[\"'”’»)\]]*(?=\s|$)|[。！？｡]+[」』”
 _NOT_AN_END = re.compile(
     r"""(?: \b(?:[A-Za-z]|[A-Z][a-z]?)                      # an initial, "St.", "Dr."
           | \b(?:Mrs|Gen|Col|Sgt|Capt|Prof|Rev|Hon|Gov|Sen|Rep|Messrs|Inc|Ltd|Corp|Bros)
-          | \b(?:Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec)
+          | \b(?:Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec|Mon|Tues?|Wed|Thurs?|Fri)
           | \b(?:vs|etc|cf|al|approx|ca|fig|figs|no|nos|vol|pp|ed|eds|lit|bzw|usw|evtl)
           | \b(?:\w\.)+\w                                   # "e.g.", "U.S."
           )\.$""",

@@ -101,6 +101,40 @@ def test_a_question_in_the_text_is_not_its_own_answer(embedder: Embedder) -> Non
     assert "Daily from nine to five." in answer("opening hours of the museum", headed, embedder=embedder)
 
 
+GARDEN = (
+    "The garden\n\nThe garden opens every day at 08:00. From April to September it closes at 20:00.\n\n"
+    "The glasshouses\n\nThe three glasshouses open at 09:30 and close one hour before the garden does.\n"
+)
+
+
+def test_a_pronoun_is_read_and_quoted_with_the_sentence_before(embedder: Embedder) -> None:
+    expected = "The garden opens every day at 08:00. [1] From April to September it closes at 20:00. [1]"
+    assert answer("When does the garden close?", GARDEN, embedder=embedder) == expected
+    dialogue = "May I take cuttings? No, never. Is there a cash machine? The nearest is at the station."
+    assert answer("Is there a cash machine?", dialogue, embedder=embedder) == (
+        "Is there a cash machine? [1] The nearest is at the station. [1]"
+    )
+
+
+def test_a_heading_says_what_follows_and_is_no_answer(embedder: Embedder) -> None:
+    text = "The director and the head gardener\n\nThe director is Dr. Mirela Voss. She is from Hensford."
+    assert answer("Who is the director?", text, embedder=embedder).startswith(
+        "The director is Dr. Mirela Voss."
+    )
+
+
+def test_the_kind_of_answer_decides_between_equals() -> None:
+    text = "A ticket for a child is green. A ticket for a child costs 5 euros. A ticket for a child is small."
+    assert answer("How much is a ticket for a child?", text).startswith("A ticket for a child costs 5 euros.")
+
+
+def test_one_sentence_is_enough(embedder: Embedder) -> None:
+    text = answer(
+        "Who is the chair of the committee?", "Ida Brandt is the chair of the committee. It rained."
+    )
+    assert text == "Ida Brandt is the chair of the committee. [1]"
+
+
 def test_the_section_counts_for_its_sentences() -> None:
     summer = Document(page_content="It closes at nine.", metadata={"title": "Garden", "section": "Summer"})
     winter = Document(page_content="It closes at four.", metadata={"title": "Garden", "section": "Winter"})
