@@ -76,7 +76,7 @@ class Engines:
         self._retriever: HybridRetriever | None = None
         self._better_transcriber: Transcriber | None = None
         self._hint_of = ("", "")  # the index's generation, and the hint made from it
-        self._voices: dict[tuple[str, float], Synthesizer] = {}
+        self._voices: dict[tuple[str, float], Loading[Synthesizer]] = {}
         self._voices_lock = threading.Lock()
 
     def __enter__(self) -> Engines:
@@ -241,13 +241,19 @@ class Engines:
         """The recogniser in force."""
         return self._better_transcriber or self.transcriber.get()
 
-    def transcribe(self, recording: bytes | Path, language: str | None = None) -> Transcript:
-        """What is said in a recording of any common format."""
+    def transcribe(
+        self,
+        recording: bytes | Path,
+        language: str | None = None,
+        should_stop: Callable[[], bool] | None = None,
+    ) -> Transcript:
+        """What is said in a recording of any common format; `Stopped` soon after `should_stop` is true."""
         from speech.audio import decode
 
-        hint = self._hint() if self.hearing().name != "pocketsphinx" else None
+        engine = self.hearing()
+        hint = None if engine.name == "pocketsphinx" else self._hint()
         chosen = language or self.settings.language
-        return self.hearing().transcribe(decode(recording), None if chosen == "auto" else chosen, hint)
+        return engine.transcribe(decode(recording), None if chosen == "auto" else chosen, hint, should_stop)
 
     def _hint(self) -> str:
         """Names in the documents, for Whisper; made once for each state of the index."""
@@ -265,24 +271,28 @@ class Engines:
 
     def voice_named(self, name: str, speed: float) -> Synthesizer | None:
         """The voice engine of that name (NAME or NAME:MODEL), opened once for each speed; None for "none"."""
-        from speech.tts import open_synthesizer
-
         if name == "none":
             return None
+        speed = round(speed, 1)
         with self._voices_lock:
-            if (name, speed) not in self._voices:
-                engine, _, model = name.partition(":")
-                self._voices[name, speed] = open_synthesizer(
-                    engine,
-                    voice=self.settings.voice if name == self.settings.tts else None,
-                    speed=speed,
-                    offline=self.settings.offline,
-                    url=self.settings.tts_url or None,
-                    key=self.settings.tts_key.get_secret_value() or None,
-                    model=model or None,
-                    on_notice=self._note_voice,
-                )
-            return self._voices[name, speed]
+            opening = Loading(f"the voice {name}", lambda: self._open_voice(name, speed))
+            loading = self._voices.setdefault((name, speed), opening)
+        return loading.get()
+
+    def _open_voice(self, name: str, speed: float) -> Synthesizer:
+        from speech.tts import open_synthesizer
+
+        engine, _, model = name.partition(":")
+        return open_synthesizer(
+            engine,
+            voice=self.settings.voice if name == self.settings.tts else None,
+            speed=speed,
+            offline=self.settings.offline,
+            url=self.settings.tts_url or None,
+            key=self.settings.tts_key.get_secret_value() or None,
+            model=model or None,
+            on_notice=self._note_voice,
+        )
 
     def _note_voice(self, notice: str) -> None:
         self.voice_notice = notice

@@ -99,7 +99,7 @@ class Settings(BaseSettings):
         description="auto, faster-whisper[:SIZE], openai-whisper[:SIZE], pocketsphinx; a path may be SIZE",
     )
     language: str = Field("auto", description="language that is spoken (en, de, …), or auto: detected")
-    tts: str = Field("auto", description="auto, gtts, espeak-ng, kokoro[:FOLDER], openai[:MODEL], none")
+    tts: str = Field("auto", description="auto, gtts, espeak-ng, kokoro, openai[:MODEL], none")
     tts_url: str = Field(
         "", description="base URL of an OpenAI-compatible speech server, for `PARLEY_TTS=openai`"
     )
@@ -108,6 +108,9 @@ class Settings(BaseSettings):
     speed: float = Field(1.0, ge=0.5, le=2, description="how fast the voice speaks")
     host: str = Field("127.0.0.1", description="address to serve on; any but loopback needs PARLEY_AUTH")
     port: int = Field(7860, ge=0, le=65_535, description="port to serve on; 0: any free one")
+    hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="public host names of a reverse proxy in front, separated by commas"
+    )
     auth: SecretStr = Field(
         SecretStr(""), description="who may sign in: user:password[,user:password…], or none"
     )
@@ -125,6 +128,15 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             return tuple(Path(part.strip()) for part in value.split(",") if part.strip())
         return value
+
+    @field_validator("hosts", mode="before")
+    @classmethod
+    def _names(cls, value: object) -> object:
+        return (
+            tuple(part.strip() for part in value.split(",") if part.strip())
+            if isinstance(value, str)
+            else value
+        )
 
     @field_validator("data", "corpus", "prompt")
     @classmethod

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -65,7 +66,7 @@ class KokoroSynthesizer:
         self._pipelines: dict[str, Any] = {}
         if voice is not None and voice[:1] not in {letter for letter, _ in _LANGUAGES.values()}:
             raise SynthesisError(f"Kokoro has no voice {voice!r}. Set PARLEY_VOICE to one such as af_heart.")
-        self._model = self._loaded()
+        self._model = _model(kokoro, offline)
 
     def synthesize(self, text: str, language: str = "en") -> Iterator[AudioChunk]:
         """`text` in chunks, the first after one sentence (or some 500 phonemes)."""
@@ -75,7 +76,7 @@ class KokoroSynthesizer:
     def _sound(self, text: str, letter: str, voice: str) -> Iterator[tuple[Samples, int]]:
         with self._lock:
             try:
-                pack = self._file(f"voices/{voice}.pt")
+                pack = _file(f"voices/{voice}.pt", self._offline)
                 for result in self._pipeline(letter)(text, voice=pack, speed=self._speed):
                     if result.audio is not None:
                         yield np.asarray(result.audio, np.float32).reshape(-1), _RATE
@@ -103,20 +104,24 @@ class KokoroSynthesizer:
             )
         return self._pipelines[letter]
 
-    def _loaded(self) -> Any:
-        try:
-            model = self._kokoro.KModel(
-                repo_id=REPOSITORY, config=self._file("config.json"), model=self._file(_WEIGHTS)
-            )
-        except (RuntimeError, ValueError, OSError) as error:
-            raise SynthesisError(
-                f"Kokoro's files cannot be loaded ({type(error).__name__}). Connect to the network once, "
-                "or set PARLEY_TTS=espeak-ng."
-            ) from error
-        return model.eval()
 
-    def _file(self, name: str) -> str:
-        from huggingface_hub import hf_hub_download
+@cache
+def _model(kokoro: Any, offline: bool) -> Any:
+    """The weights, shared by the voices at every speed."""
+    try:
+        model = kokoro.KModel(
+            repo_id=REPOSITORY, config=_file("config.json", offline), model=_file(_WEIGHTS, offline)
+        )
+    except (RuntimeError, ValueError, OSError) as error:
+        raise SynthesisError(
+            f"Kokoro's files cannot be loaded ({type(error).__name__}). Connect to the network once, "
+            "or set PARLEY_TTS=espeak-ng."
+        ) from error
+    return model.eval()
 
-        path: str = hf_hub_download(repo_id=REPOSITORY, filename=name, local_files_only=self._offline)
-        return path
+
+def _file(name: str, offline: bool) -> str:
+    from huggingface_hub import hf_hub_download
+
+    path: str = hf_hub_download(repo_id=REPOSITORY, filename=name, local_files_only=offline)
+    return path
