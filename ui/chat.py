@@ -15,7 +15,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
@@ -38,11 +38,11 @@ _GONE = "This conversation is not here any more. Start a new one."
 class Ask(BaseModel):
     question: str = Field(min_length=1, max_length=MAX_QUESTION)
     again: bool = False  # the last question once more, in place of its answer
-    key: str = ""  # of the page's voice socket; empty: do not speak
+    key: str = Field("", max_length=100)  # of the page's voice socket; empty: do not speak
     turn: int = 0  # the page's number for what is spoken
-    voice: str = ""
+    voice: str = Field("", max_length=100)
     speed: float = 1.0
-    timings: dict[str, float] = Field(
+    timings: dict[Annotated[str, Field(max_length=40)], float] = Field(
         default_factory=dict, max_length=4
     )  # seconds that the page measured before
 
@@ -51,9 +51,9 @@ class Ask(BaseModel):
 
 
 class Say(BaseModel):
-    key: str
+    key: str = Field(max_length=100)
     turn: int
-    voice: str = ""
+    voice: str = Field("", max_length=100)
     speed: float = 1.0
 
 

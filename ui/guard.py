@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import ipaddress
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from html import escape
-from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import Request
+from starlette.requests import Request, cookie_parser
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -26,16 +26,33 @@ _TRIES, _TRIES_SECONDS = 10, 60.0  # failed sign-ins of one address
 _OPEN = ("/health", "/login", "/parley/login.css")
 # What Gradio's page loads. Its upload, file, proxy, queue, info and history routes stay closed.
 _GRADIO = ("/assets/", "/static/", "/theme.css", "/favicon.ico", "/manifest.json", "/pwa_icon")
-_OWN = ("/api/", "/parley/", "/voice/", "/health", "/metrics", "/login", "/logout")
-_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+_OWN = ("/api/", "/parley/", "/voice/", "/health", "/login", "/logout")
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
+MAX_BODY = 64 << 10  # bytes of any body but those of the routes below, which have limits of their own
+_LARGE_BODIES = {"/api/library/files", "/api/transcribe"}
 
 
 class Guard:
-    """ASGI middleware. A request that passes has `scope["owner"]`: whose conversations it may see."""
+    """ASGI middleware. A request that passes has `scope["owner"]`: whose conversations it may see.
 
-    def __init__(self, app: ASGIApp, *, users: Mapping[str, str], local_only: bool) -> None:
+    Args:
+        users: user → password; empty: nobody needs to sign in.
+        local_only: answer only to names of this machine and to `hosts`, so that no other site's name can be
+            made to lead here.
+        hosts: the names under which a reverse proxy serves the page. They count as this server's own, also as
+            the origin of a request whose Host the proxy has rewritten.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        users: Mapping[str, str],
+        local_only: bool,
+        hosts: Collection[str] = (),
+    ) -> None:
         self._app, self._users, self._local_only = app, dict(users), local_only
+        self._hosts = {host.casefold() for host in hosts}
         self._sessions = Sessions()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -43,21 +60,33 @@ class Guard:
             await self._app(scope, receive, send)
             return
         visit = _Visit(scope)
-        refusal = self._refusal(visit)
-        if refusal is None and visit.path == "/login" and self._users:
-            refusal = await self._sign_in(Request(scope, receive))
-        if refusal is None and visit.path == "/logout":
-            refusal = self._sign_out(visit)
-        if refusal is not None:
-            await _refuse(refusal, scope, receive, _with_headers(send, visit))
+        answer = self._refusal(visit)
+        if answer is None and scope["type"] == "http":
+            answer = await self._own_answer(visit, receive)
+        if answer is None and visit.has_small_body:
+            received = await _received(visit.headers, receive, MAX_BODY)
+            if received is None:
+                answer = _error(413, "This request is too large. Make the text shorter.")
+            else:
+                receive = _again(received, receive)
+        if answer is not None:
+            await _refuse(answer, scope, receive, _with_headers(send, visit))
             return
         await self._app(scope, receive, _with_headers(send, visit))
 
+    async def _own_answer(self, visit: _Visit, receive: Receive) -> Response | None:
+        """What signing in and out answer; None for all else."""
+        if visit.path == "/login" and self._users:
+            return await self._sign_in(Request(visit.scope, receive))
+        if visit.path == "/logout":
+            return self._sign_out(visit)
+        return None
+
     def _refusal(self, visit: _Visit) -> Response | None:
         """Why this request goes no further; None if it does. Names the owner on the way."""
-        if self._local_only and visit.host not in _LOOPBACK:
+        if self._local_only and not _is_loopback(visit.host) and visit.host not in self._hosts:
             return _error(421, "Parley serves this machine alone. Open it as http://127.0.0.1 or localhost.")
-        if visit.cross_origin:
+        if visit.cross_origin and _host_of(visit.headers["origin"]) not in self._hosts:
             return _error(403, "This request comes from another site's page. Open Parley's own page.")
         if not visit.exists:
             return _error(404, "There is nothing at this address.")
@@ -77,10 +106,11 @@ class Guard:
     async def _sign_in(self, request: Request) -> Response:
         if request.method != "POST":
             return HTMLResponse(_login_page(""))
+        fields = parse_qs((await _body(request, 4096)).decode("utf-8", "replace"))
+        # From here on nothing is awaited, so that tries at the same time are counted one by one.
         address = request.client.host if request.client else ""
         if not self._sessions.may_try(address):
             return _login_failure(request, 429, "Too many tries. Wait a minute, then try again.")
-        fields = parse_qs((await _body(request, 4096)).decode("utf-8", "replace"))
         user, password = (fields.get(name, [""])[0] for name in ("username", "password"))
         if not self._knows(user, password):
             self._sessions.failed(address)
@@ -92,6 +122,8 @@ class Guard:
         return response
 
     def _sign_out(self, visit: _Visit) -> Response:
+        if visit.scope["method"] != "POST":  # a link on another site's page signs nobody out
+            return _error(405, "Sign out with the button in the settings.")
         self._sessions.forget(visit.cookies.get(SESSION, ""))
         response = RedirectResponse("/login" if self._users else "/", 303)
         response.delete_cookie(SESSION)
@@ -145,14 +177,21 @@ class _Visit:
         self.scope = scope
         self.path: str = scope["path"]
         self.headers = Headers(scope=scope)
-        self.cookies = _cookies(self.headers.get("cookie", ""))
+        self.cookies = cookie_parser(self.headers.get("cookie", ""))
         self.nonce = secrets.token_urlsafe(16)
         self.new_browser = not _is_token(self.cookies.get(BROWSER, ""))
         self.browser = secrets.token_urlsafe(24) if self.new_browser else self.cookies[BROWSER]
 
     @property
     def host(self) -> str:
-        return urlsplit(f"//{self.headers.get('host', '')}").hostname or ""
+        return _host_of(f"//{self.headers.get('host', '')}")
+
+    @property
+    def has_small_body(self) -> bool:
+        """Whether it is a request with a body that has to be small."""
+        if self.scope["type"] != "http" or self.scope["method"] in _SAFE_METHODS:
+            return False
+        return self.path not in _LARGE_BODIES
 
     @property
     def cross_origin(self) -> bool:
@@ -160,7 +199,7 @@ class _Visit:
         if self.scope["type"] == "http" and self.scope["method"] in _SAFE_METHODS:
             return False
         origin = self.headers.get("origin")
-        return origin is not None and urlsplit(origin).netloc != self.headers.get("host")
+        return origin is not None and origin.partition("://")[2] != self.headers.get("host")
 
     @property
     def exists(self) -> bool:
@@ -253,6 +292,32 @@ async def _body(request: Request, limit: int) -> bytes:
     return body
 
 
+async def _received(headers: Headers, receive: Receive, limit: int) -> list[Message] | None:
+    """The messages of a request's body; None once it is larger than `limit` bytes."""
+    length = headers.get("content-length", "0")
+    if not length.isdecimal() or int(length) > limit:
+        return None
+    messages: list[Message] = []
+    taken = 0
+    while not messages or messages[-1].get("more_body"):
+        messages.append(await receive())
+        taken += len(messages[-1].get("body", b""))
+        if taken > limit:
+            return None
+    return messages
+
+
+def _again(messages: list[Message], receive: Receive) -> Receive:
+    """A `receive` that gives these messages first."""
+    waiting = iter(messages)
+
+    async def received() -> Message:
+        message = next(waiting, None)
+        return message if message is not None else await receive()
+
+    return received
+
+
 def _error(status: int, message: str) -> Response:
     return JSONResponse({"error": message}, status)
 
@@ -281,13 +346,19 @@ def _login_page(message: str) -> str:
     )
 
 
-def _cookies(header: str) -> dict[str, str]:
-    jar: SimpleCookie = SimpleCookie()
+def _host_of(address: str) -> str:
+    """The host name in an address; "" where there is none."""
     try:
-        jar.load(header)
-    except CookieError:
-        return {}
-    return {name: morsel.value for name, morsel in jar.items()}
+        return urlsplit(address).hostname or ""
+    except ValueError:
+        return ""
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _is_token(value: str) -> bool:

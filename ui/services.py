@@ -136,7 +136,8 @@ class Services:
     assistant: Assistant
     library: Library
     pages: Callable[[str], Sequence[Page]]  # a source's text, page by page; empty if it is unknown
-    transcribe: Callable[[bytes, str | None], Transcript]  # a recording in any format, a language or None
+    transcribe: Callable[[bytes, str | None, Callable[[], bool]], Transcript]
+    """A recording in any format, a language or None, and whether nobody waits any more (asked often)."""
     speak: Callable[[SpeakRequest], Speaker]
     voices: Callable[[], Sequence[Voice]]  # the first is the default; empty: there is no voice
     engines: Callable[[], Sequence[EngineState]]
@@ -144,4 +145,7 @@ class Services:
     data: Path  # the folder of parley.db, feedback.jsonl and what is being uploaded
     agree: Callable[[], None] = lambda: None  # the person agrees to the download that an engine asks for
     users: Mapping[str, str] = field(default_factory=dict, repr=False)  # user → password; empty: no sign-in
-    local_only: bool = True  # served on loopback: a page under any other host name is refused
+    local_only: bool = (
+        True  # served on loopback: a page under any other host name is refused, but for `hosts`
+    )
+    hosts: Sequence[str] = ()  # the public host names of a reverse proxy, without scheme and port

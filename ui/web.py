@@ -53,7 +53,7 @@ def build_ui(services: Services) -> FastAPI:
     app.include_router(state_routes(services, documents))
     app.mount("/parley", StaticFiles(directory=ASSETS))
     _with_loop(lambda: _mount(app))
-    app.add_middleware(Guard, users=services.users, local_only=services.local_only)
+    app.add_middleware(Guard, users=services.users, local_only=services.local_only, hosts=services.hosts)
     return app
 
 

@@ -51,7 +51,7 @@ def test_sign_in_opens_the_page_and_what_is_ones_own(closed: Site, ask: Ask) -> 
     again = sign_in(closed, "ada", "engine")  # in another browser
     expect(again.locator("#history li")).to_have_count(1)
     page.locator("#tools summary").click()
-    page.get_by_role("link", name="Sign out ada").click()
+    page.get_by_role("button", name="Sign out ada").click()
     expect(page.get_by_label("Password")).to_be_visible()
 
 

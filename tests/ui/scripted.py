@@ -174,7 +174,7 @@ class Script:
             EngineState("tts", "tone", "ready"),
         ]
 
-    def transcribe(self, recording: bytes, language: str | None) -> Heard:
+    def transcribe(self, recording: bytes, language: str | None, should_stop: Callable[[], bool]) -> Heard:
         self.recordings.append(recording)
         return self.heard
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
+from starlette.types import Message
 from starlette.websockets import WebSocketDisconnect
 
 from tests.ui.scripted import ANSWER, Script
+from ui.guard import Guard
 from ui.web import build_ui
 
 HOST = "http://127.0.0.1"
@@ -80,7 +84,9 @@ def test_sign_in_guards_every_route(closed: TestClient, path: str) -> None:
     assert closed.get(path).status_code in {303, 401}
     assert closed.post("/login", data={"username": "ada", "password": "engine"}).json() == {"success": True}
     assert closed.get(path).status_code == 200
-    closed.get("/logout")
+    assert closed.get("/logout").status_code == 405
+    assert closed.get(path).status_code == 200
+    closed.post("/logout")
     assert closed.get(path).status_code in {303, 401}
 
 
@@ -99,6 +105,31 @@ def test_too_many_tries_are_slowed_down(closed: TestClient) -> None:
     assert closed.post("/login", data={"username": "ada", "password": "engine"}).status_code == 429
 
 
+def test_tries_at_the_same_time_are_slowed_down_too(script: Script) -> None:
+    script.users = {"ada": "engine"}
+    guard = Guard(build_ui(script.services()), users=script.users, local_only=True)
+    statuses: list[int] = []
+
+    async def attempt(all_here: asyncio.Barrier) -> None:
+        async def receive() -> Message:
+            await all_here.wait()  # every body is still on its way when the last try has begun
+            return {"type": "http.request", "body": b"username=ada&password=wrong"}
+
+        async def send(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                statuses.append(message["status"])
+
+        scope = {"type": "http", "method": "POST", "path": "/login", "client": ("192.0.2.1", 1)}
+        await guard({**scope, "headers": [(b"host", b"127.0.0.1")]}, receive, send)
+
+    async def attempt_all() -> None:
+        all_here = asyncio.Barrier(15)
+        await asyncio.gather(*(attempt(all_here) for _ in range(15)))
+
+    asyncio.run(attempt_all())
+    assert sorted(statuses) == [401] * 10 + [429] * 5
+
+
 def test_another_sites_page_is_refused(client: TestClient) -> None:
     foreign = {"origin": "http://example.org"}
     assert client.post("/api/conversations", headers=foreign).status_code == 403
@@ -114,7 +145,39 @@ def test_another_sites_page_is_refused(client: TestClient) -> None:
 
 def test_another_host_name_is_refused_on_loopback(client: TestClient) -> None:
     assert client.get("/api/state", headers={"host": "example.org"}).status_code == 421
-    assert client.get("/api/state", headers={"host": "localhost:7860"}).status_code == 200
+    assert client.get("/api/state", headers={"host": "[not an address"}).status_code == 421
+    for host in ("localhost:7860", "127.0.0.2:7860", "[::1]:7860"):
+        assert client.get("/api/state", headers={"host": host}).status_code == 200
+
+
+def test_a_reverse_proxys_name_counts_as_our_own(script: Script) -> None:
+    services = replace(script.services(), hosts=("Talk.example.org",))
+    origin = {"origin": "https://talk.example.org"}
+    with TestClient(build_ui(services), base_url=HOST) as client:
+        for host in ("talk.example.org", "127.0.0.1:7860"):
+            answer = client.post("/api/conversations", headers=origin | {"host": host})
+            assert answer.status_code == 200
+        assert client.get("/api/state", headers={"host": "example.org"}).status_code == 421
+        foreign = {"origin": "https://example.org", "host": "talk.example.org"}
+        assert client.post("/api/conversations", headers=foreign).status_code == 403
+
+
+def test_another_apps_odd_cookie_changes_nobody(client: TestClient) -> None:
+    mine = client.cookies["parley_browser"]
+    conversation = client.post("/api/conversations").json()["id"]
+    client.cookies.clear()
+    odd = {"cookie": f'prefs={{"theme":"dark"}}; parley_browser={mine}'}
+    assert client.get(f"/api/conversations/{conversation}", headers=odd).status_code == 200
+
+
+def test_a_body_that_is_too_large_is_refused(client: TestClient) -> None:
+    def endless() -> Iterator[bytes]:
+        for _ in range(5):
+            yield b"[" * (16 << 10)
+
+    for content in (b"[" * (65 << 10), endless()):
+        answer = client.post("/api/library/urls", content=content)
+        assert answer.status_code == 413
 
 
 def test_an_answer_leaves_as_lines_and_is_kept(client: TestClient) -> None:

@@ -15,7 +15,7 @@ export const settings = {
   speaks: () => settings.hasVoice() && !player.muted,
 };
 
-const signOut = el("a", { href: "/logout", class: "logout", hidden: true });
+const signOut = el("form", { method: "post", action: "/logout", hidden: true });
 let voiceSelect;
 let voiceNote;
 
@@ -115,7 +115,9 @@ export function setVoices(voices) {
 // Who has signed in; empty where nobody needs to.
 export function setUser(name) {
   signOut.hidden = !name;
-  signOut.textContent = `Sign out ${name}`;
+  if (signOut.dataset.user === name) return;
+  signOut.dataset.user = name;
+  signOut.replaceChildren(el("button", { class: "logout" }, `Sign out ${name}`));
 }
 
 let shownEngines = "";
