@@ -216,11 +216,15 @@ class Corpus:
     def remove(self, source: str) -> None:
         """Take an upload or a web page out of the index for good.
 
-        A file in a corpus folder is not ours to delete: `CorpusError`; an unknown source is one too.
+        One that just could not be added is taken off the list; what was in the index before under its name
+        stays. A file in a corpus folder is not ours to delete: `CorpusError`; an unknown source is one too.
         """
+        status = self._statuses.all().get(source)
         self._statuses.forget(source)
         record = self._store.find_source(source)
         failure = next((f for f in self._records.failures() if f.source == source), None)
+        if failure is None and status is not None and status.state == "failed":
+            return
         known = record or failure
         if known is None:
             raise CorpusError(f"There is no document {source} in the index. Reload the list.")

@@ -16,7 +16,8 @@ from langchain_core.documents import Document
 from rag.assistant import Done, Event, Notice, Replaced, Sources, Standalone, Token
 from ui.conversations import Conversations, Passage, Turn
 from ui.quotes import marked
-from ui.services import Answer, Speaker
+from ui.services import Answer
+from ui.spoken import Spoken
 
 log = logging.getLogger(__name__)
 
@@ -29,11 +30,13 @@ class Running:
         answer: Answer,
         turn: Turn,
         store: Conversations,
-        speaker: Speaker | None,
+        spoken: Spoken | None,
         loop: asyncio.AbstractEventLoop,
+        *,
+        replaces: Turn | None = None,
     ) -> None:
-        self._answer, self._turn, self._store, self._speaker = answer, turn, store, speaker
-        self._loop = loop
+        self._answer, self._turn, self._store, self._spoken = answer, turn, store, spoken
+        self._loop, self._replaces = loop, replaces
         self.lines: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
         self._lock = threading.Lock()
         self._ended = False
@@ -43,13 +46,18 @@ class Running:
     def turn(self) -> Turn:
         return self._turn
 
+    @property
+    def plan(self) -> dict[str, bool]:
+        """Whether it will be spoken, and whether it replaces the turn that the page wants replaced."""
+        return {"spoken": self._spoken is not None, "replaces": self._replaces is not None}
+
     def stop(self, shown: int | None = None) -> None:
         """End the answer now; what was `shown` of it is what is kept."""
         self._answer.close()
         if not self._end("stopped", shown):
             return
-        if self._speaker is not None:
-            self._speaker.stop()
+        if self._spoken is not None:
+            self._spoken.stop()
         self._put(None)
 
     def heard(self, first_audio: float) -> None:
@@ -68,8 +76,14 @@ class Running:
             text = self._turn.answer if shown is None else _cut(self._turn.answer, shown)
             notices = (*self._turn.notices, reason) if reason else self._turn.notices
             self._turn = replace(self._turn, answer=text, state=state, notices=notices)
-            self._store.save(self._turn)
+            self._save_last()
         return True
+
+    def _save_last(self) -> None:
+        """Keep the turn that has ended; the one that it replaces goes, but an answer only for an answer."""
+        self._store.save(self._turn)
+        if self._replaces is not None and (self._turn.state == "done" or not self._replaces.answer):
+            self._store.remove(self._replaces)
 
     def _run(self) -> None:
         try:
@@ -93,16 +107,16 @@ class Running:
             self._turn = keep(self._turn, event)
             if isinstance(event, Done):
                 self._ended = True
-                self._store.save(self._turn)
-        if self._speaker is not None:
-            _speak(self._speaker, event)
+                self._save_last()
+        if self._spoken is not None:
+            _speak(self._spoken, event)
         return line_of(event, self._turn)
 
     def _fail(self, reason: str) -> None:
         if not self._end("failed", reason=reason):
             return
-        if self._speaker is not None:
-            self._speaker.stop()
+        if self._spoken is not None:
+            self._spoken.stop()
         self._put({"type": "failed", "reason": reason})
 
     def _put(self, line: dict[str, Any] | None) -> None:
@@ -175,14 +189,14 @@ def passage_of(document: Document) -> Passage:
     )
 
 
-def _speak(speaker: Speaker, event: Event) -> None:
+def _speak(spoken: Spoken, event: Event) -> None:
     match event:
         case Token(text):
-            speaker.feed(text)
+            spoken.feed(text)
         case Replaced():
-            speaker.replace()
+            spoken.replace()
         case Done():
-            speaker.finish()
+            spoken.finish()
 
 
 def _cut(text: str, units: int) -> str:

@@ -37,7 +37,7 @@ _GONE = "This conversation is not here any more. Start a new one."
 
 class Ask(BaseModel):
     question: str = Field(min_length=1, max_length=MAX_QUESTION)
-    again: bool = False  # the last question once more, in place of its answer
+    again: int | None = None  # the turn that this one is to replace, once it is answered
     key: str = Field("", max_length=100)  # of the page's voice socket; empty: do not speak
     turn: int = 0  # the page's number for what is spoken
     voice: str = Field("", max_length=100)
@@ -80,13 +80,15 @@ class Chat:
     def begin(self, owner: str, conversation: str, ask: Ask, loop: asyncio.AbstractEventLoop) -> Running:
         """Start an answer; one that still runs in the same conversation ends."""
         self.stop(conversation)
-        if ask.again:
-            self.store.remove_last(owner, conversation)
-        history = messages(self.store.turns(owner, conversation))
+        before = self.store.turns(owner, conversation)
+        last = before[-1] if before else None
+        replaced = last if last is not None and last.id == ask.again else None
+        history = messages(before[:-1] if replaced else before)
         turn = self.store.add(conversation, Turn(ask.question, timings=dict(ask.timings)))
         answer = self._services.assistant.answer(ask.question, history)
-        speaker = self._voices.begin(owner, ask.wish(), ask.question)
-        running = self._running[conversation] = Running(answer, turn, self.store, speaker, loop)
+        spoken = self._voices.begin(owner, ask.wish(), ask.question)
+        running = Running(answer, turn, self.store, spoken, loop, replaces=replaced)
+        self._running[conversation] = running
         return running
 
     def stop(self, conversation: str, shown: int | None = None) -> None:
@@ -136,7 +138,7 @@ class _Lines(StreamingResponse):
 
     @staticmethod
     async def _lines(running: Running) -> AsyncIterator[str]:
-        yield _json_line({"type": "turn", "id": running.turn.id})
+        yield _json_line({"type": "turn", "id": running.turn.id, **running.plan})
         while (line := await running.lines.get()) is not None:
             yield _json_line(line)
 

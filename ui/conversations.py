@@ -142,14 +142,10 @@ class Conversations:
         with self._lock:
             self._db.execute("UPDATE turns SET body = ? WHERE id = ?", (_dump(turn), turn.id))
 
-    def remove_last(self, owner: str, conversation: str) -> Turn | None:
-        """Take the last turn away, to ask it again."""
-        turns = self.turns(owner, conversation)
-        if not turns:
-            return None
+    def remove(self, turn: Turn) -> None:
+        """Take a turn away that another one replaces."""
         with self._lock:
-            self._db.execute("DELETE FROM turns WHERE id = ?", (turns[-1].id,))
-        return turns[-1]
+            self._db.execute("DELETE FROM turns WHERE id = ?", (turn.id,))
 
     def close(self) -> None:
         with self._lock:

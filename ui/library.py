@@ -1,34 +1,27 @@
 """Documents: what is there, adding and removing, and the page view. It does not know how a document is read.
 
-An upload is taken in at once and indexed in a thread of its own, one after another, so that nobody waits for
-somebody else's; what becomes of it is in the list.
+An upload is received at once and indexed in the background; what becomes of it is in the list.
 """
 
 from __future__ import annotations
 
 import logging
-import queue
 import re
-import secrets
-import threading
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
+from ui.intake import Intake, Job, discard
 from ui.quotes import view
 from ui.services import LibraryItem, Services, UiError
-from ui.web_io import pieces, refuse
+from ui.web_io import owner_of, pieces, refuse
 
 log = logging.getLogger(__name__)
 
 MAX_UPLOAD = 200 << 20  # bytes
-MAX_WAITING = 200
-_KEPT_FAILURES = 50
 
 
 class Url(BaseModel):
@@ -39,114 +32,58 @@ class Name(BaseModel):
     source: str = Field(min_length=1, max_length=4000)
 
 
-class Intake:
-    """Adds documents in the background, and knows what waits and what failed."""
-
-    def __init__(self) -> None:
-        self._work: queue.Queue[tuple[str, Callable[[], object]]] = queue.Queue()
-        self._lock = threading.Lock()
-        self._items: dict[str, LibraryItem] = {}
-        self._thread: threading.Thread | None = None
-
-    def submit(self, item: LibraryItem, work: Callable[[], object]) -> None:
-        """Do `work` when what was submitted before is done."""
-        with self._lock:
-            if self._work.qsize() >= MAX_WAITING:
-                raise UiError("Too many documents wait to be read. Add more when those are done.")
-            self._items[item.source] = item
-            self._work.put((item.source, work))
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
-                self._thread.start()
-
-    def items(self) -> list[LibraryItem]:
-        with self._lock:
-            return list(self._items.values())
-
-    def forget(self, source: str) -> bool:
-        """Take a failure off the list."""
-        with self._lock:
-            failed = source in self._items and self._items[source].state == "failed"
-            if failed:
-                del self._items[source]
-            return failed
-
-    def _run(self) -> None:
-        while True:
-            name, work = self._work.get()
-            self._mark(name, "reading")
-            try:
-                work()
-            except Exception as error:
-                log.info("A document could not be added: %s", type(error).__name__)
-                self._mark(name, "failed", str(error) or type(error).__name__)
-            else:
-                with self._lock:
-                    self._items.pop(name, None)
-
-    def _mark(self, name: str, state: Any, reason: str = "") -> None:
-        with self._lock:
-            origin = self._items[name].origin if name in self._items else ""
-            self._items[name] = LibraryItem(name, state, reason=reason, origin=origin)
-            failed = [key for key, item in self._items.items() if item.state == "failed"]
-            for key in failed[:-_KEPT_FAILURES]:
-                del self._items[key]
-
-
 class Documents:
     """The library as the page shows it: what is indexed, and what is on its way."""
 
     def __init__(self, services: Services) -> None:
-        self._services = services
-        self._intake = Intake()
-        self._incoming = services.data / "incoming"
+        self._library = services.library
+        self._intake = Intake(services.data / "incoming", self._add)
+        self._intake.resume()
 
     def items(self) -> list[LibraryItem]:
         """Everything, each name once: what waits or failed just now goes before what was known of it."""
-        known = {item.source: item for item in self._services.library.items()}
+        known = {item.source: item for item in self._library.items()}
         return list((known | {item.source: item for item in self._intake.items()}).values())
 
     async def upload(self, request: Request, name: str) -> None:
         """Take the request's body in as a file called `name`, and have it indexed."""
-        folder = self._incoming / secrets.token_hex(8)
-        folder.mkdir(parents=True)
-        path = folder / ("upload" + _suffix(name))
+        folder = self._intake.new_folder()
         try:
-            with path.open("wb") as file:
+            with _file_of(folder, name).open("wb") as file:
                 async for piece in pieces(request, MAX_UPLOAD, name, "Split it into parts."):
                     file.write(piece)
-            item = LibraryItem(name, "waiting", origin="upload")
-            self._intake.submit(item, lambda: self._add(path, name))
+            self._intake.submit(Job(owner_of(request), name, "upload"), folder)
         except BaseException:
-            _discard(path)
+            discard(folder)
             raise
 
-    def add_url(self, url: str) -> None:
-        item = LibraryItem(url, "waiting", origin="url")
-        self._intake.submit(item, lambda: self._services.library.add_url(url))
+    def add_url(self, owner: str, url: str) -> None:
+        self._intake.submit(Job(owner, url, "url"), self._intake.new_folder())
 
     def remove(self, source: str) -> None:
-        known = any(item.source == source for item in self._services.library.items())
-        if not self._intake.forget(source) and not known:
+        known = next((item for item in self._library.items() if item.source == source), None)
+        forgotten = self._intake.forget(source)
+        if known is None and not forgotten:
             raise UiError(f"{source} is not among the documents. Reload the page to see those that are.")
-        if known:
-            self._services.library.remove(source)
+        if known is not None and (known.state == "failed" or not forgotten):
+            self._library.remove(source)  # else what is known was there before, and stays
 
-    def _add(self, path: Path, name: str) -> None:
+    def _add(self, job: Job, folder: Path) -> None:
         try:
-            self._services.library.add_file(path, name)
-        finally:
-            _discard(path)
+            if job.origin == "url":
+                self._library.add_url(job.source)
+            else:
+                self._library.add_file(_file_of(folder, job.source), job.source)
+        except Exception as error:
+            told = ("failed", str(error))
+            if not any((item.state, item.reason) == told for item in self._library.items()):
+                raise
+            log.info("The library could not add a document: %s", type(error).__name__)  # and lists it itself
 
 
-def _suffix(name: str) -> str:
+def _file_of(folder: Path, name: str) -> Path:
     found = re.search(r"\.[A-Za-z0-9]{1,10}$", name)
-    return found.group().lower() if found else ""
-
-
-def _discard(path: Path) -> None:
-    path.unlink(missing_ok=True)
-    path.parent.rmdir()
+    return folder / ("upload" + (found.group().lower() if found else ""))
 
 
 def library_routes(services: Services, documents: Documents) -> APIRouter:
@@ -164,12 +101,12 @@ def library_routes(services: Services, documents: Documents) -> APIRouter:
         return JSONResponse({"source": name})
 
     @router.post("/library/urls")
-    def add_url(body: Url) -> JSONResponse:
+    def add_url(request: Request, body: Url) -> JSONResponse:
         url = body.url.strip()
         if not re.match(r"https?://[^/\s]", url):
             return refuse(422, "A web page's address begins with http:// or https://.")
         try:
-            documents.add_url(url)
+            documents.add_url(owner_of(request), url)
         except UiError as error:
             return refuse(429, error)
         return JSONResponse({"source": url})

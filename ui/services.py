@@ -85,9 +85,6 @@ class Speaker(Protocol):
 
     def feed(self, piece: str) -> None: ...
 
-    def replace(self) -> None:
-        """What follows replaces the text so far."""
-
     def finish(self) -> None:
         """No more text comes; what was fed is spoken to its end."""
 

@@ -4,8 +4,9 @@ A page opens one socket and gets a key; whoever asks with that key is spoken to 
 the number of its turn: the page plays nothing of an earlier one. It does not know how speech is made.
 
 Binary, server → page: uint32 turn, uint32 samples per second (little endian), then int16 samples, mono.
-Text, server → page: {"type": "key", "key"}, {"type": "end", "turn"}, {"type": "notice", "turn", "message"}.
-Text, page → server: {"type": "stop", "turn"}, {"type": "ping"}.
+Text, server → page: {"type": "key", "key"}, {"type": "notice", "turn", "message"}, {"type": "flush", "turn"}:
+what came of this turn is not valid any more, and {"type": "end", "turn"}: nothing more comes of it.
+Text, page → server: {"type": "stop", "turn"}.
 """
 
 from __future__ import annotations
@@ -14,24 +15,25 @@ import asyncio
 import json
 import logging
 import secrets
-import struct
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import anyio
 from fastapi import APIRouter, Request, WebSocket, WebSocketDisconnect
 from fastapi.responses import JSONResponse
 
-from speech.audio import AudioChunk, AudioError, to_int16
-from ui.services import Services, Speaker, SpeakRequest, UiError
+from speech.audio import AudioError, decode
+from ui.services import Services, Speaker, SpeakRequest, Transcript, UiError
+from ui.spoken import Outbox, Spoken
 from ui.web_io import read_body, refuse
 
 log = logging.getLogger(__name__)
 
-_HEADER = struct.Struct("<II")
-MAX_RECORDING = 64 << 20  # bytes; hours of Opus, half an hour of WAV
+LONGEST_RECORDING = 310.0  # seconds; the page ends a recording after five minutes
+MAX_RECORDING = 64 << 20  # bytes; as many seconds of WAV, at the highest usual rate
 MAX_MESSAGE = 4096
 MESSAGES_PER_SECOND = 20
 SOCKETS_PER_OWNER = 20
@@ -48,21 +50,20 @@ class Wish:
 
 
 class Socket:
-    """One page's voice socket. `send_…` may be called from any thread."""
+    """One page's voice socket. `begin` and `stop` may be called from any thread."""
 
     def __init__(self, websocket: WebSocket, owner: str) -> None:
         self.key = secrets.token_urlsafe(18)
         self.owner = owner
+        self.outbox = Outbox()
         self._websocket = websocket
-        self._loop = asyncio.get_running_loop()
-        self._out: asyncio.Queue[bytes | str] = asyncio.Queue()
         self._lock = threading.Lock()
-        self._speaking: dict[int, Speaker] = {}
+        self._spoken: Spoken | None = None
 
     async def run(self) -> None:
         """Serve the socket until the page leaves."""
         await self._websocket.accept()
-        self._put(json.dumps({"type": "key", "key": self.key}))
+        self.outbox.tell(type="key", key=self.key)
         sender = asyncio.create_task(self._send_all())
         try:
             await self._receive_all()
@@ -70,40 +71,27 @@ class Socket:
             pass
         finally:
             sender.cancel()
+            self.outbox.close()
             self.stop()
 
-    def begin(self, turn: int, speaker: Speaker) -> None:
-        """Stop whatever is spoken here, and send this speaker's sound as turn `turn`."""
-        self.stop()
+    def begin(self, spoken: Spoken) -> None:
+        """Stop whatever is spoken here, and speak this."""
         with self._lock:
-            self._speaking[turn] = speaker
-        threading.Thread(target=self._play, args=(turn, speaker), name="voice", daemon=True).start()
+            before, self._spoken = self._spoken, spoken
+        if before is not None:
+            before.stop()
+        spoken.start()
 
     def stop(self, turn: int | None = None) -> None:
-        """Silence one turn, or all."""
+        """Silence one turn, or whatever is spoken."""
         with self._lock:
-            turns = [turn] if turn is not None else list(self._speaking)
-            speakers = [self._speaking.pop(number) for number in turns if number in self._speaking]
-        for speaker in speakers:
-            speaker.stop()
-
-    def notice(self, turn: int, message: str) -> None:
-        self._put(json.dumps({"type": "notice", "turn": turn, "message": message}))
-
-    def _play(self, turn: int, speaker: Speaker) -> None:
-        for chunk in speaker:
-            self._put(frame(turn, chunk))
-        with self._lock:
-            self._speaking.pop(turn, None)
-        self._put(json.dumps({"type": "end", "turn": turn}))
-
-    def _put(self, message: bytes | str) -> None:
-        if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._out.put_nowait, message)
+            spoken = self._spoken
+        if spoken is not None and turn in {None, spoken.turn}:
+            spoken.stop()
 
     async def _send_all(self) -> None:
         while True:
-            message = await self._out.get()
+            message = await self.outbox.take()
             if isinstance(message, bytes):
                 await self._websocket.send_bytes(message)
             else:
@@ -143,38 +131,31 @@ class Voices:
         finally:
             del self._sockets[socket.key]
 
-    def begin(self, owner: str, wish: Wish, question: str) -> Speaker | None:
-        """A speaker whose sound goes to the page that wishes it; None if it wishes none, or has left."""
+    def begin(self, owner: str, wish: Wish, question: str) -> Spoken | None:
+        """A voice whose sound goes to the page that wishes it; None if it wishes none, or has left."""
         socket = self._sockets.get(wish.key)
         if socket is None or socket.owner != owner:
             return None
 
         def notice(message: str) -> None:
-            socket.notice(wish.turn, message)
+            socket.outbox.tell(type="notice", turn=wish.turn, message=message)
 
-        request = SpeakRequest(wish.voice, min(max(wish.speed, 0.5), 2.0), question, notice)
-        try:
-            speaker = self._services.speak(request)
-        except Exception as error:
-            log.exception("The voice could not be opened")
-            notice(f"The answer cannot be spoken: {error}")
-            return None
-        socket.begin(wish.turn, speaker)
-        return speaker
+        def open_voice() -> Speaker:
+            speed = min(max(wish.speed, 0.5), 2.0)
+            return self._services.speak(SpeakRequest(wish.voice, speed, question, notice))
+
+        spoken = Spoken(wish.turn, open_voice, socket.outbox)
+        socket.begin(spoken)
+        return spoken
 
     def say(self, owner: str, wish: Wish, question: str, text: str) -> bool:
         """Speak a finished text, from its beginning."""
-        speaker = self.begin(owner, wish, question)
-        if speaker is None:
+        spoken = self.begin(owner, wish, question)
+        if spoken is None:
             return False
-        speaker.feed(text)
-        speaker.finish()
+        spoken.feed(text)
+        spoken.finish()
         return True
-
-
-def frame(turn: int, chunk: AudioChunk) -> bytes:
-    """One binary message."""
-    return _HEADER.pack(turn & 0xFFFFFFFF, chunk.rate) + to_int16(chunk.samples).astype("<i2").tobytes()
 
 
 def voice_routes(services: Services, voices: Voices) -> APIRouter:
@@ -187,36 +168,65 @@ def voice_routes(services: Services, voices: Voices) -> APIRouter:
 
     @router.post("/api/transcribe")
     async def transcribe(request: Request, language: str = "") -> JSONResponse:
+        gone = threading.Event()
         try:
             recording = await read_body(request, MAX_RECORDING, "The recording", "Record a shorter one.")
-            return JSONResponse(await limiter.run(recording, language or None))
+            async with _watched(request, gone):
+                return JSONResponse(await limiter.run(recording, language or None, gone.is_set))
         except (UiError, AudioError) as error:
             return refuse(422, error)
         except Exception as error:
+            if gone.is_set():
+                return refuse(499, "Nobody waits for this any more.")
             log.exception("A recording could not be transcribed")
             return refuse(500, f"The recording could not be written down: {error}")
 
     return router
 
 
+@asynccontextmanager
+async def _watched(request: Request, gone: threading.Event) -> AsyncIterator[None]:
+    """Set `gone` when the page leaves; the request's body must have been read."""
+
+    async def watch() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+        gone.set()
+
+    watching = asyncio.create_task(watch())
+    try:
+        yield
+    finally:
+        watching.cancel()
+
+
 class _Limiter:
     """Transcribes in threads of its own count, so that people who speak do not hold up those who read."""
 
-    def __init__(self, transcribe: Callable[[bytes, str | None], object], at_once: int = 4) -> None:
+    def __init__(
+        self,
+        transcribe: Callable[[bytes, str | None, Callable[[], bool]], Transcript],
+        at_once: int = 4,
+    ) -> None:
         self._transcribe = transcribe
         self._tokens = at_once
         self._limiter: anyio.CapacityLimiter | None = None
 
-    async def run(self, recording: bytes, language: str | None) -> dict[str, object]:
+    async def run(
+        self, recording: bytes, language: str | None, should_stop: Callable[[], bool]
+    ) -> dict[str, object]:
         self._limiter = self._limiter or anyio.CapacityLimiter(self._tokens)
         begun = time.perf_counter()
-        transcript = await anyio.to_thread.run_sync(
-            self._transcribe, recording, language, limiter=self._limiter
-        )
+
+        def work() -> Transcript:
+            decode(recording, 8000, max_seconds=LONGEST_RECORDING)  # raises for one that is too long
+            return self._transcribe(recording, language, should_stop)
+
+        transcript = await anyio.to_thread.run_sync(work, limiter=self._limiter)
         return {
-            "text": str(getattr(transcript, "text", "")),
-            "language": str(getattr(transcript, "language", "") or ""),
-            "engine": str(getattr(transcript, "engine", "")),
+            "text": transcript.text,
+            "language": transcript.language or "",
+            "engine": transcript.engine,
             "seconds": time.perf_counter() - begun,
         }
 

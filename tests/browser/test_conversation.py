@@ -163,6 +163,43 @@ def test_regenerate_replaces_the_answer(site: Site, ask: Ask) -> None:
     expect(page.locator("#chat .turn")).to_have_count(1)
 
 
+def test_an_answer_again_that_is_not_given_keeps_the_good_one(site: Site, ask: Ask) -> None:
+    page = site.open()
+    ask(page, "When does it close?")
+    expect(page.locator("#chat .answer-done")).to_have_text(ANSWER)
+    site.script.assistant.text = "word " * 2000
+    page.locator(".regenerate").click()
+    expect(page.locator("#chat .turn:not([hidden]) .body")).to_contain_text("word")
+    expect(page.locator("#chat .answer-done")).to_be_hidden()
+    page.keyboard.press("Escape")
+    for _ in range(2):
+        expect(page.locator("#chat .answer-done")).to_have_text(ANSWER)
+        expect(page.locator("#chat .answer-stopped")).to_be_visible()
+        site.open(page)
+
+
+def test_copying_works_without_a_clipboard_of_the_pages_own(site: Site, ask: Ask) -> None:
+    page = site.open(permissions=["clipboard-read"])
+    ask(page, "When does it close?")
+    page.evaluate("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
+    page.get_by_role("button", name="Copy the answer").click()
+    expect(page.locator(".toast.done")).to_have_text("Copied.")
+
+
+def test_a_conversation_is_not_forgotten_because_the_server_failed(site: Site, ask: Ask) -> None:
+    page = site.open()
+    ask(page, "When does it close?")
+    expect(page.locator("#chat .answer-done")).to_have_count(1)
+    pattern = "**/api/conversations/*"
+    page.route(pattern, lambda route: route.fulfill(status=503, json={"error": "Too busy. Try again."}))
+    site.open(page)
+    expect(page.locator(".toast")).to_contain_text("Too busy")
+    page.unroute(pattern)
+    site.open(page)
+    expect(page.locator("#chat .answer-done")).to_have_text(ANSWER)
+    site.complaints.clear()  # the browser reports the failure
+
+
 def test_a_bad_answer_is_kept_for_eval(site: Site, ask: Ask) -> None:
     page = site.open()
     ask(page, "When does it close?")

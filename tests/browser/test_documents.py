@@ -55,6 +55,13 @@ def test_a_file_is_added_and_listed_with_its_state(site: Site) -> None:
     expect(bad).to_have_count(0)
 
 
+def test_only_what_the_page_added_can_be_removed_there(site: Site) -> None:
+    page = site.open()
+    folders_own = page.locator("#library [data-source='lighthouse.pdf']")
+    expect(folders_own).to_have_attribute("data-state", "ready")
+    expect(folders_own.get_by_role("button")).to_have_count(0)
+
+
 def test_nobody_waits_for_an_upload(site: Site, ask: Ask) -> None:
     site.script.library.gate.clear()
     one, two = site.open(), site.open()

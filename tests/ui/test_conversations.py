@@ -40,7 +40,6 @@ def test_nobody_reaches_what_is_somebody_elses(store: Conversations) -> None:
     assert not store.owns("grace", identifier)
     assert store.turns("grace", identifier) == []
     assert store.recent("grace") == []
-    assert store.remove_last("grace", identifier) is None
     assert not store.delete("grace", identifier)
     assert len(store.turns("ada", identifier)) == 1
     assert store.delete("ada", identifier)

@@ -1,6 +1,6 @@
 // The conversation: ask, show the answer as it comes, stop it, ask again, rate it, keep it.
 
-import { announce, api, button, byId, el, icon, label, recall, remember, seconds, toast } from "./dom.js";
+import { announce, api, button, byId, copyText, el, icon, label, recall, remember, seconds, toast } from "./dom.js";
 import { render } from "./markdown.js";
 import { player } from "./player.js";
 import { settings } from "./settings.js";
@@ -8,7 +8,7 @@ import { bar, closePage, selectSource, showSources, sureness } from "./sources.j
 
 const ANNOUNCED = 500; // characters of an answer that are read out by themselves
 
-const state = { id: recall("conversation", null), running: null, last: null, number: 0, transcript: null, suggestions: [] };
+const state = { id: recall("conversation", null), running: null, last: null, number: 0, transcript: null, suggestions: [], cancel: null };
 let log; // the node that holds the turns
 
 export function question() {
@@ -27,6 +27,12 @@ export function setTranscript(text, took) {
   setQuestion(text);
   state.transcript = took;
   question().focus();
+}
+
+// What Stop does while the microphone's recording is written down; null when it is.
+export function listening(cancel) {
+  state.cancel = cancel;
+  controls();
 }
 
 export function mountChat() {
@@ -59,7 +65,7 @@ function onKey(event) {
 
 // Only while something can be stopped is there something to press.
 function controls() {
-  const idle = !state.running && player.state === "idle";
+  const idle = !state.running && !state.cancel && player.state === "idle";
   byId("stop").disabled = idle;
   document.body.classList.toggle("answering", Boolean(state.running));
   byId("hint").replaceChildren(...(player.state === "blocked" && !player.muted ? [el("p", {}, "Your browser waits for a click or a key before it plays the voice.")] : []));
@@ -74,12 +80,13 @@ export function send() {
   return ask(text, { timings });
 }
 
-export async function ask(text, { again = false, timings = {} } = {}) {
+// `again`: the view of the turn that this one is to replace, if it is answered.
+export async function ask(text, { again = null, timings = {} } = {}) {
   stop();
   player.unlock();
-  const run = (state.running = { text: "", asked: performance.now(), abort: new AbortController(), sources: [], spoken: nextTurn() });
+  const run = (state.running = { text: "", asked: performance.now(), abort: new AbortController(), sources: [], spoken: nextTurn(), again });
   log.querySelector(".welcome")?.remove();
-  if (again) log.lastElementChild?.remove();
+  if (again) again.node.hidden = true;
   run.view = turnView({ question: text });
   log.append(run.view.node);
   showSources([]);
@@ -88,7 +95,7 @@ export async function ask(text, { again = false, timings = {} } = {}) {
   announce("Searching the documents.");
   controls();
   try {
-    await stream(run, text, again, timings);
+    await stream(run, text, timings);
   } catch (error) {
     if (!run.over) failed(run, error.message);
   } finally {
@@ -102,13 +109,13 @@ function nextTurn() {
   return state.number;
 }
 
-async function stream(run, text, again, timings) {
+async function stream(run, text, timings) {
   state.id ??= (await api("/api/conversations", { method: "POST" })).id;
   if (run.over) return;
   remember("conversation", state.id);
   const key = settings.speaks() ? player.key : "";
   if (key) player.begin(run.spoken);
-  const json = { question: text, again, key, turn: run.spoken, voice: settings.voice, speed: settings.speed, timings };
+  const json = { question: text, again: run.again?.id ?? null, key, turn: run.spoken, voice: settings.voice, speed: settings.speed, timings };
   const response = await api(`/api/conversations/${state.id}/ask`, { json, signal: run.abort.signal, raw: true });
   for await (const line of lines(response)) {
     if (run.over) return;
@@ -130,8 +137,12 @@ async function* lines(response) {
 }
 
 const handlers = {
-  turn(run, { id }) {
-    run.id = id;
+  turn(run, { id, spoken, replaces }) {
+    run.id = run.view.id = id;
+    if (!replaces) bringBack(run);
+    if (spoken || player.turn !== run.spoken) return;
+    player.silence();
+    toast("The voice is not connected. This answer is not spoken.");
   },
   standalone(run, { question: understood }) {
     run.view.understood(understood);
@@ -158,6 +169,7 @@ const handlers = {
     state.last = run;
     run.text = turn.answer;
     if (run.firstAudio !== undefined) turn.timings.first_audio = run.firstAudio;
+    run.again?.node.remove();
     run.view.finish(turn);
     showSources(turn.sources, turn.answered);
     latency(turn);
@@ -170,8 +182,18 @@ const handlers = {
   },
 };
 
+// The answer that was to be replaced stays, unless there was none; the server does the same.
+function bringBack(run) {
+  if (!run.again) return;
+  if (run.again.answered) run.again.node.hidden = false;
+  else run.again.node.remove();
+  run.again = null;
+}
+
 function failed(run, reason) {
   run.over = true;
+  bringBack(run);
+  run.view.answered = Boolean(run.text);
   player.silence();
   run.view.fail(reason, Boolean(run.id));
   announce(reason);
@@ -196,11 +218,13 @@ function follow() {
 
 // Silence and a frozen text at once; then the server is told.
 export function stop() {
+  state.cancel?.();
   const run = state.running;
   state.running = null;
   player.stop();
   if (run && !run.over) {
     run.over = true;
+    bringBack(run);
     const shown = run.text;
     run.view.show(shown);
     run.view.stopped({ id: run.id, answer: shown, question: run.view.question, sources: run.sources });
@@ -245,6 +269,8 @@ function turnView({ question: text }) {
   };
   const end = (turn) => {
     view.turn = turn;
+    view.id = turn.id;
+    view.answered = Boolean(turn.answer);
     view.sources = turn.sources;
     waiting.remove();
     answer.setAttribute("aria-busy", "false");
@@ -266,7 +292,7 @@ function turnView({ question: text }) {
     answer.setAttribute("aria-busy", "false");
     answer.classList.add("failed");
     notices.append(el("li", { class: "problem", role: "alert" }, reason));
-    foot.replaceChildren(button("Try again", { icon: "again", text: true, class: "plain", onclick: () => ask(text, { again: kept && log.lastElementChild === view.node }) }));
+    foot.replaceChildren(button("Try again", { icon: "again", text: true, class: "plain", onclick: () => ask(text, { again: kept && log.lastElementChild === view.node ? view : null }) }));
   };
   view.heard = (took) => {
     view.turn.timings.first_audio = took;
@@ -289,12 +315,12 @@ function citation(view, number) {
 
 function footer(view, turn) {
   const actions = el("div", { class: "actions" });
-  const copy = () => navigator.clipboard.writeText(turn.answer).then(() => toast("Copied.", "done"), () => toast("The browser did not allow to copy. Select the text and copy it yourself."));
+  const copy = () => copyText(turn.answer).then(() => toast("Copied.", "done"), () => toast("The browser did not allow to copy. Select the text and copy it yourself."));
   const newest = () => log.lastElementChild === view.node;
   actions.append(
     button("Copy the answer", { icon: "copy", class: "plain", onclick: copy }),
     button("Hear the answer", { icon: "play", class: "plain replay", onclick: () => replay(turn) }),
-    button("Answer again", { icon: "again", class: "plain regenerate", onclick: () => newest() && ask(turn.question, { again: true }) }),
+    button("Answer again", { icon: "again", class: "plain regenerate", onclick: () => newest() && ask(turn.question, { again: view }) }),
     ...rating(turn),
   );
   const about = turn.sources.length ? button("Show the sources of this answer", { icon: "book", class: "plain", onclick: () => showSourcesOf(turn) }) : null;
@@ -396,7 +422,8 @@ async function restore(id) {
     if (last) showSources(last.sources, last.answered);
     if (last?.engine) latency(last);
     log.scrollTop = log.scrollHeight;
-  } catch {
+  } catch (error) {
+    if (error.status !== 404) return toast(error.message);
     state.id = null; // deleted, or another person's
     remember("conversation", null);
   }
@@ -405,6 +432,8 @@ async function restore(id) {
 function restored(turn) {
   const view = turnView(turn);
   view.sources = turn.sources;
+  view.id = turn.id;
+  view.answered = Boolean(turn.answer);
   view.understood(turn.standalone);
   turn.notices.forEach(view.notice);
   if (turn.state === "done") view.finish(turn);

@@ -59,7 +59,12 @@ export function label(node, name, text, hint = text) {
   node.title = hint;
 }
 
-export class ServerError extends Error {}
+export class ServerError extends Error {
+  constructor(message, status = 0) {
+    super(message);
+    this.status = status; // 0: there was no answer
+  }
+}
 
 export async function api(path, { method = "GET", json, body, signal, raw = false } = {}) {
   const headers = json === undefined ? {} : { "Content-Type": "application/json" };
@@ -72,7 +77,7 @@ export async function api(path, { method = "GET", json, body, signal, raw = fals
     throw new ServerError("Parley does not answer. Check that it is still running, then try again.");
   }
   if (response.status === 401) location.assign("/login");
-  if (!response.ok) throw new ServerError(await reason(response));
+  if (!response.ok) throw new ServerError(await reason(response), response.status);
   return raw ? response : response.json();
 }
 
@@ -103,6 +108,18 @@ export function toast(text, kind = "problem") {
   node.append(button("Close", { icon: "close", onclick: close }));
   toasts.append(node);
   setTimeout(close, kind === "problem" ? 12000 : 4000);
+}
+
+// On plain http a browser has no clipboard to write to, only the old command.
+export async function copyText(text) {
+  if (navigator.clipboard) return navigator.clipboard.writeText(text);
+  const box = el("textarea", { class: "unseen", readonly: true });
+  box.value = text;
+  document.body.append(box);
+  box.select();
+  const copied = document.execCommand("copy");
+  box.remove();
+  if (!copied) throw new Error("not allowed");
 }
 
 export function seconds(value) {

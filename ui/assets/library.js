@@ -154,9 +154,14 @@ function row(item) {
     el("span", { class: "dot", "aria-hidden": "true" }),
     el("span", { class: "file", title: item.title || item.source }, item.source),
     el("span", { class: "what" }, what),
-    item.state === "ready" || item.state === "failed" ? button(`Remove ${item.source}`, { icon: "close", class: "plain", onclick: () => remove(item) }) : null,
+    removable(item) ? button(`Remove ${item.source}`, { icon: "close", class: "plain", onclick: () => remove(item) }) : null,
     item.reason ? el("p", { class: "reason" }, item.reason) : null,
   );
+}
+
+// What is in a folder of the person's own is not the page's to take away.
+function removable({ state, origin }) {
+  return (state === "ready" || state === "failed") && (origin === "upload" || origin === "url");
 }
 
 async function remove({ source }) {

@@ -1,10 +1,10 @@
 // Push to record: press, speak, press again; what was said comes back as text in the question.
 
-import { send, setTranscript, stop as stopAnswer } from "./chat.js";
+import { listening, send, setTranscript, stop as stopAnswer } from "./chat.js";
 import { announce, api, byId, label, toast } from "./dom.js";
 import { settings } from "./settings.js";
 
-const LONGEST = 30 * 60 * 1000; // milliseconds
+const LONGEST = 5 * 60 * 1000; // milliseconds
 const REFUSED = {
   NotAllowedError: "The browser may not use the microphone. Allow it in the address bar's site settings, then press Record again.",
   NotFoundError: "There is no microphone. Connect one, then press Record again.",
@@ -57,32 +57,52 @@ async function record() {
     return toast(REFUSED[error.name] ?? `The microphone cannot be used (${error.name}). Check it in the system's settings.`);
   }
   const pieces = [];
-  const recorder = (state.recorder = new MediaRecorder(stream));
-  state.cancelled = false;
-  recorder.ondataavailable = ({ data }) => pieces.push(data);
-  recorder.onstop = () => {
-    stream.getTracks().forEach((track) => track.stop());
-    if (state.cancelled) return phase("idle");
-    return write(new Blob(pieces, { type: recorder.mimeType }));
-  };
-  recorder.start();
+  try {
+    const recorder = (state.recorder = new MediaRecorder(stream));
+    state.cancelled = false;
+    recorder.ondataavailable = ({ data }) => pieces.push(data);
+    recorder.onstop = () => {
+      release(stream);
+      if (state.cancelled) return phase("idle");
+      return write(new Blob(pieces, { type: recorder.mimeType }));
+    };
+    recorder.start();
+    setTimeout(() => end(recorder), LONGEST);
+  } catch (error) {
+    release(stream);
+    phase("idle");
+    return toast(`This browser cannot record (${error.name}). Type the question, or use another browser.`);
+  }
   phase("recording");
   announce("Recording. Press again when you have spoken.");
-  setTimeout(() => recorder.state === "recording" && recorder.stop(), LONGEST);
+}
+
+function release(stream) {
+  stream.getTracks().forEach((track) => track.stop());
+}
+
+function end(recorder) {
+  if (recorder.state !== "recording") return;
+  recorder.stop();
+  toast("A recording ends after five minutes. What you said until now is being written down.");
 }
 
 async function write(recording) {
   phase("writing");
   const begun = performance.now();
+  const abort = new AbortController();
+  listening(() => abort.abort());
   try {
-    const transcript = await api("/api/transcribe", { body: recording });
+    const transcript = await api("/api/transcribe", { body: recording, signal: abort.signal });
+    listening(null); // sending the question stops whatever can be stopped
     if (!transcript.text) return toast("I heard nothing. Come closer to the microphone and try again.");
     setTranscript(transcript.text, (performance.now() - begun) / 1000);
     announce(`You said: ${transcript.text}`);
     if (settings.sendAtOnce) send();
   } catch (error) {
-    toast(error.message);
+    if (error.name !== "AbortError") toast(error.message);
   } finally {
+    listening(null);
     phase("idle");
   }
 }

@@ -1,11 +1,12 @@
 // What is heard: chunks of sound from the voice socket, played without a gap, silenced at once.
 // Each chunk carries the number of its turn; nothing of an earlier turn is ever played.
 
-import { announce, recall, remember, toast } from "./dom.js";
+import { announce, api, recall, remember, toast } from "./dom.js";
 
 const RATE = 24000; // of all engines; a chunk at another rate is resampled by the browser
 const LEAD = 0.03; // seconds between a chunk's arrival and its beginning
 const RETRY = [500, 1000, 2000, 4000, 8000]; // milliseconds
+const ASK_AFTER = 3; // times that the socket could not be opened
 
 class Player extends EventTarget {
   constructor() {
@@ -66,18 +67,22 @@ class Player extends EventTarget {
   }
 
   silence() {
+    if (this.state !== "idle") this.stoppedAt = performance.now();
+    this.#cut();
+    this.over = true;
+    this.turn = 0;
+    this.#changed();
+  }
+
+  #cut() {
     for (const source of this.playing) {
       source.onended = null;
       source.stop();
       source.disconnect();
     }
-    if (this.state !== "idle") this.stoppedAt = performance.now();
     this.playing.clear();
     this.waiting.length = 0;
     this.next = 0;
-    this.over = true;
-    this.turn = 0;
-    this.#changed();
   }
 
   stop() {
@@ -145,13 +150,14 @@ class Player extends EventTarget {
     const socket = (this.socket = new WebSocket(url));
     socket.binaryType = "arraybuffer";
     socket.onmessage = ({ data }) => (typeof data === "string" ? this.#message(JSON.parse(data)) : this.#chunk(data));
-    socket.onclose = ({ code }) => {
+    socket.onclose = () => {
       this.key = "";
       this.over = true;
       this.#changed();
-      if (code === 4401) return;
       setTimeout(() => this.connect(), RETRY[Math.min(this.tries, RETRY.length - 1)]);
       this.tries += 1;
+      // A refused socket does not say why; a request does, and leads to the sign-in page if that is missing.
+      if (this.tries % ASK_AFTER === 0) api("/api/state").catch(() => {});
     };
   }
 
@@ -161,6 +167,8 @@ class Player extends EventTarget {
       this.tries = 0;
     } else if (type === "end" && turn === this.turn) {
       this.over = true;
+    } else if (type === "flush" && turn === this.turn) {
+      this.#cut();
     } else if (type === "notice" && turn === this.turn) {
       toast(message);
     }
