@@ -180,7 +180,11 @@ def test_closing_from_another_thread_stops_the_reader_and_the_work() -> None:
 
 def test_closing_wakes_a_reader_that_waits_for_a_silent_model() -> None:
     release = threading.Event()
-    answer = Answer(lambda emit: None if release.wait(5) else None)
+
+    def work(emit: object) -> None:
+        release.wait(5)
+
+    answer = Answer(work)
     reader = threading.Thread(target=lambda: list(answer))
     reader.start()
     answer.close()
