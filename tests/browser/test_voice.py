@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
 
 import pytest
@@ -131,3 +133,35 @@ def test_the_voice_socket_comes_back(site: Site) -> None:
     key = page.evaluate("window.parleyPlayer.key")
     page.evaluate("window.parleyPlayer.socket.close()")
     page.wait_for_function("key => window.parleyPlayer.key && window.parleyPlayer.key !== key", arg=key)
+
+
+def test_escape_ends_a_transcription_that_nobody_waits_for(site: Site) -> None:
+    gone = threading.Event()
+
+    def transcribe(recording: bytes, language: str | None, should_stop: Callable[[], bool]) -> Heard:
+        until = time.monotonic() + 20
+        while not should_stop() and time.monotonic() < until:
+            time.sleep(0.01)
+        gone.set()
+        return Heard()
+
+    site.script.transcribe = transcribe  # type: ignore[method-assign]
+    page = site.open()
+    record(page)
+    expect(page.locator("#mic")).to_have_attribute("data-state", "writing")
+    page.keyboard.press("Escape")
+    expect(page.locator("#mic")).to_have_attribute("data-state", "idle")
+    assert gone.wait(10)
+    expect(page.locator("#question textarea")).to_have_value("")
+    expect(page.locator("#stop")).to_be_disabled()
+
+
+def test_a_browser_that_cannot_record_says_so(site: Site) -> None:
+    page = site.open()
+    page.evaluate(
+        """() => { window.MediaRecorder = function () {
+                     throw new DOMException("no", "NotSupportedError"); }; }"""
+    )
+    page.locator("#mic").click()
+    expect(page.locator(".toast")).to_contain_text("cannot record (NotSupportedError)")
+    expect(page.locator("#mic")).to_have_attribute("data-state", "idle")

@@ -187,7 +187,7 @@ class Script:
             assistant=self.assistant,
             library=self.library,
             pages=lambda source: self.pages if source in self.library.known else [],
-            transcribe=self.transcribe,
+            transcribe=lambda *args: self.transcribe(*args),
             speak=self.speak,
             voices=lambda: [
                 Voice("", "Tone", "The text of each answer is sent to Google."),

@@ -5,17 +5,23 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from starlette.testclient import TestClient
 from starlette.types import Message
 from starlette.websockets import WebSocketDisconnect
 
-from tests.ui.scripted import ANSWER, Script
+from speech.audio import wav_bytes
+from tests.ui.scripted import ANSWER, Heard, Script
 from ui.guard import Guard
+from ui.services import LibraryItem
 from ui.web import build_ui
 
 HOST = "http://127.0.0.1"
@@ -243,3 +249,92 @@ def test_a_socket_of_somebody_else_is_not_spoken_to(client: TestClient, script: 
         question = {"question": "When?", "key": key, "turn": 1}
         assert client.post(f"/api/conversations/{conversation}/ask", json=question).status_code == 200
     assert script.requests == []
+
+
+def ask_again(client: TestClient, conversation: str, question: str, again: int | None) -> dict[str, Any]:
+    """Ask; the line that says what becomes of it."""
+    body = {"question": question, "again": again}
+    answer = client.post(f"/api/conversations/{conversation}/ask", json=body)
+    first: dict[str, Any] = json.loads(answer.text.splitlines()[0])
+    return first
+
+
+def test_again_replaces_that_turn_and_no_other(client: TestClient) -> None:
+    conversation = client.post("/api/conversations").json()["id"]
+    one = ask_again(client, conversation, "One?", None)["id"]
+    two = ask_again(client, conversation, "Two?", None)["id"]
+    late = ask_again(client, conversation, "One?", one)  # a tab that has not seen the second question
+    assert not late["replaces"]
+    again = ask_again(client, conversation, "One?", late["id"])
+    assert again["replaces"]
+    failed = ask_again(client, conversation, "a broken question", again["id"])
+    assert failed["replaces"]
+    turns = client.get(f"/api/conversations/{conversation}").json()["turns"]
+    assert [turn["id"] for turn in turns] == [one, two, again["id"], failed["id"]]
+
+
+def test_a_page_is_told_that_it_is_not_spoken_to(client: TestClient) -> None:
+    conversation = client.post("/api/conversations").json()["id"]
+    body = {"question": "When?", "key": "of a socket that is gone", "turn": 1}
+    answer = client.post(f"/api/conversations/{conversation}/ask", json=body)
+    assert json.loads(answer.text.splitlines()[0])["spoken"] is False
+
+
+def test_a_recording_that_is_too_long_is_refused(client: TestClient, script: Script) -> None:
+    recording = wav_bytes(np.zeros(2000 * 320, np.float32), 2000)
+    answer = client.post("/api/transcribe", content=recording)
+    assert answer.status_code == 422
+    assert "longer than" in answer.json()["error"]
+    assert script.recordings == []
+
+
+def test_a_page_that_leaves_stops_the_transcription(script: Script) -> None:
+    begun, stopped = threading.Event(), threading.Event()
+
+    def transcribe(recording: bytes, language: str | None, should_stop: Callable[[], bool]) -> Heard:
+        begun.set()
+        until = time.monotonic() + 20
+        while not should_stop() and time.monotonic() < until:
+            time.sleep(0.01)
+        if should_stop():
+            stopped.set()
+        raise RuntimeError("stopped")
+
+    app = build_ui(replace(script.services(), transcribe=transcribe))
+    recording = wav_bytes(np.zeros(8000, np.float32), 8000)
+
+    async def leave() -> None:
+        messages: list[Message] = [{"type": "http.request", "body": recording}]
+
+        async def receive() -> Message:
+            if messages:
+                return messages.pop()
+            await asyncio.to_thread(begun.wait, 20)
+            return {"type": "http.disconnect"}
+
+        async def send(_: Message) -> None: ...
+
+        scope = {"type": "http", "method": "POST", "path": "/api/transcribe", "query_string": b""}
+        await app({**scope, "headers": [(b"host", b"127.0.0.1")]}, receive, send)
+
+    asyncio.run(leave())
+    assert stopped.is_set()
+
+
+def test_what_the_library_lists_as_failed_is_listed_once_and_can_be_removed(
+    client: TestClient, script: Script
+) -> None:
+    def refuse(path: Path, name: str) -> str:
+        reason = "It is encrypted."
+        script.library.known["a_b.pdf"] = LibraryItem("a_b.pdf", "failed", reason=reason, origin="upload")
+        raise RuntimeError(reason)
+
+    script.library.add_file = refuse  # type: ignore[method-assign]
+    client.post("/api/library/files", params={"name": "a:b.pdf"}, content=b"x")
+    until = time.monotonic() + 20
+    while client.get("/api/state").json()["busy"] and time.monotonic() < until:
+        time.sleep(0.01)
+    names = [item["source"] for item in client.get("/api/state").json()["library"]]
+    assert names == ["lighthouse.pdf", "a_b.pdf"]
+    assert client.post("/api/library/remove", json={"source": "a_b.pdf"}).status_code == 200
+    assert len(client.get("/api/state").json()["library"]) == 1
