@@ -147,6 +147,7 @@ class Serving:
             agree=engines.agree_to_download,
             users=settings.users,
             local_only=_is_loopback(settings.host),
+            hosts=settings.hosts,
         )
 
     def _pages(self, source: str) -> Sequence[Page]:
