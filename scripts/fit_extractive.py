@@ -38,20 +38,24 @@ class Asked:
 
 def ask(folder: Path, embedder: Embedder) -> list[Asked]:
     rows = [row for row in read_questions(folder / "questions.jsonl") if row.tests_answer]
-    asked = []
     with indexed(read(folder / "corpus", embedder), embedder) as store:
         retriever = HybridRetriever(store=store, embedder=embedder)
-        for row in rows:
-            found = sentences(retriever.invoke(row.question))
-            if not found:
-                continue
-            vectors = embedder.embed_array([each.in_context for each in found])
-            cosines = vectors @ embedder.embed_query_array(row.question)
-            answers = [answer.casefold() for answer in row.answers]
-            right = [any(answer in each.text.casefold() for answer in answers) for each in found]
-            columns = np.column_stack([cosines, features(row.question, found)])
-            asked.append(Asked(columns, np.array(right), 1 / len(rows)))
+        found = [sentences(retriever.invoke(row.question)) for row in rows]
+    texts = sorted({each.in_context for passages in found for each in passages})  # many are found often
+    vectors = dict(zip(texts, embedder.embed_array(texts), strict=True))
+    asked = []
+    for row, passages in zip(rows, found, strict=True):
+        if passages:
+            question = embedder.embed_query_array(row.question)
+            cosines = [vectors[each.in_context] @ question for each in passages]
+            columns = np.column_stack([cosines, features(row.question, passages)])
+            right = np.array([_holds(each.text, row.answers) for each in passages])
+            asked.append(Asked(columns, right, 1 / len(rows)))
     return asked
+
+
+def _holds(text: str, answers: Sequence[str]) -> bool:
+    return any(answer.casefold() in text.casefold() for answer in answers)
 
 
 def fit(asked: Sequence[Asked]) -> Weights:
