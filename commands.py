@@ -34,6 +34,12 @@ def index(
     """
     _, corpus = engines.library.get()
     removed = sum(corpus.forget_folder(folder) for folder in forget)
+    named = {folder.resolve() for folder in engines.settings.corpus}
+    for folder in forget:
+        if Path(folder).expanduser().resolve() in named:
+            log.warning(
+                "PARLEY_CORPUS names %s, so it comes back at the next start. Name others there.", folder
+            )
     report = corpus.sync(folders, urls, progress=_told(progress))
     report.removed += removed
     for notice in report.notices:

@@ -67,6 +67,7 @@ class Engines:
         self.synthesizer: Loading[Synthesizer | None] = Loading("the voice", self._open_synthesizer)
         self.voice_notice = ""  # why another voice speaks than the one that is set
         self.reembedding = ""  # how far a change of the embedder has come
+        self.corpus_notices: list[str] = []  # what is amiss with the corpus folders
         self.indexing = False  # whether documents are being read that an answer may lack
         self.asking = 0  # bytes of a language model's download that waits for consent
         self.llm_name = settings.llm
@@ -417,7 +418,7 @@ class Engines:
 
     def _notices(self) -> list[str]:
         """What a person should know about the answer that comes."""
-        notices = [self._reranker_notice] if self._reranker_notice else []
+        notices = [*self.corpus_notices, *([self._reranker_notice] if self._reranker_notice else [])]
         if self.asking:
             size = f"{self.asking / GIGABYTE:.1f} GB"
             notices.append(f"{self.llm_name} is a download of {size} that waits for your consent.")

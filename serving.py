@@ -102,6 +102,7 @@ class Serving:
 
     def start(self) -> None:
         """Load everything in the background, in the order in which a person needs it."""
+        self._library.opening()
         self._loader.start()
 
     def stop(self) -> None:
@@ -300,6 +301,12 @@ class LiveLibrary:
     def progress(self) -> Progress | None:
         return self._progress
 
+    def opening(self) -> None:
+        """Until the first `sync`, the list is not empty but not there yet."""
+        from ui.services import Progress
+
+        self._progress = Progress(0, 0, "")
+
     def add_file(self, path: Path, name: str) -> object:
         return self._corpus().add_file(path, name)
 
@@ -324,13 +331,26 @@ class LiveLibrary:
         corpus = self._corpus()
         try:
             with scope(self._cancel):
+                self._forget_samples(corpus)
                 report = corpus.sync(self._engines.settings.corpus, everything=True, progress=told)
+                self._engines.corpus_notices = report.notices
                 for notice in report.notices:
                     log.warning("%s", notice)
         except Cancelled:
             log.info("Indexing was interrupted; it goes on at the next start.")
         finally:
             self._progress, self._engines.indexing = None, False
+
+    def _forget_samples(self, corpus: Corpus) -> None:
+        """The sample documents of a first visit make room for folders of one's own."""
+        settings = self._engines.settings
+        if "corpus" not in settings.model_fields_set:
+            return
+        own = {str(folder.resolve()) for folder in settings.corpus}
+        samples = {str(folder.resolve()) for folder in Settings.model_fields["corpus"].default}
+        for folder in samples & set(corpus.folders()) - own:
+            log.info("%s leaves the index, since PARLEY_CORPUS names other folders.", folder)
+            corpus.forget_folder(folder)
 
     def stop(self) -> None:
         self._cancel.cancel()

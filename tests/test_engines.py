@@ -17,7 +17,7 @@ from loading import Loading
 from rag import llms
 from rag.assistant import Done, Notice
 from rag.embeddings import bundled_folder
-from serving import Serving
+from serving import LiveLibrary, Serving
 from settings import Settings
 from tests.models import tiny_mistral
 from tests.rag.llms import servers
@@ -188,6 +188,29 @@ def test_an_index_keeps_its_embedder_until_the_setting_names_another(
         assert engines.embedder.get().name == str(other) != first
     with Engines(settings) as engines:  # auto
         assert engines.embedder.get().name == str(other)
+
+
+def test_the_sample_documents_make_room_for_own_folders(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in ("txt", "pdfs"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "txt" / "sample.txt").write_text("The sample says hello.")
+    with Engines(varied(data=settings.data, offline=True, llm="extractive")) as engines:
+        LiveLibrary(engines).sync()
+        assert [item.source for item in LiveLibrary(engines).items()] == ["sample.txt"]
+    with Engines(settings) as engines:
+        LiveLibrary(engines).sync()
+        assert [item.source for item in LiveLibrary(engines).items()] == ["rules.txt"]
+
+
+def test_a_corpus_folder_that_is_missing_is_said(settings: Settings, tmp_path: Path) -> None:
+    both = settings.model_copy(update={"corpus": (*settings.corpus, tmp_path / "gone")})
+    with Engines(both) as engines:
+        LiveLibrary(engines).sync()
+        _, notices = ask(engines, "When does the lantern boat return?")
+        assert any("gone" in notice for notice in notices)
 
 
 def test_an_own_prompt_is_checked_before_anybody_asks(settings: Settings, tmp_path: Path) -> None:

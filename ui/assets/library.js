@@ -133,7 +133,8 @@ function drawProgress(now) {
   progress.hidden = !now;
   if (!now) return;
   const node = el("progress", { max: now.total || 1, value: now.done, "aria-label": "Indexing" });
-  progress.replaceChildren(node, el("p", {}, `Indexing ${now.done} of ${now.total}${now.what ? `: ${now.what}` : ""}`));
+  const far = now.total ? `Indexing ${now.done} of ${now.total}${now.what ? `: ${now.what}` : ""}` : "Opening the documents…";
+  progress.replaceChildren(node, el("p", {}, far));
 }
 
 let drawn = "";
