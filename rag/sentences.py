@@ -17,7 +17,7 @@ _END = re.compile(r"[.!?…]+[\"'”’»)\]]*(?=\s|$)|[。！？｡]+[」』”
 _NOT_AN_END = re.compile(
     r"""(?: \b(?:[A-Za-z]|[A-Z][a-z]?)                      # an initial, "St.", "Dr."
           | \b(?:Mrs|Gen|Col|Sgt|Capt|Prof|Rev|Hon|Gov|Sen|Rep|Messrs|Inc|Ltd|Corp|Bros)
-          | \b(?:Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec|Mon|Tues?|Wed|Thurs?|Fri)
+          | \b(?:Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec|Mon|Tues?|Wed|Thurs?|Fri|Sat)
           | \b(?:vs|etc|cf|al|approx|ca|fig|figs|no|nos|vol|pp|ed|eds|lit|bzw|usw|evtl)
           | \b(?:\w\.)+\w                                   # "e.g.", "U.S."
           )\.$""",
@@ -29,6 +29,9 @@ _ITEM_NUMBER = re.compile(r"[\s(#*•-]*\d{1,3}")  # "12." opens an item, it is 
 _MARKS = re.compile(r"^(?:[-*•‣▪◦–—#>|]+ )+|(?: ?\|)+$")
 _ELLIPSIS = "…"
 _ROW = re.compile(r"\S(?:\t|[ ]{3,})\S|\|.*\|")
+_NUMBERS_ROW = re.compile(
+    r"(?:.*?\b\d[\d.,:]*\b){3,}\W*$"
+)  # "Bats at dusk 75 minutes 8 euros 20": ends as it counts
 _CLAUSE = re.compile(r"[;:,，、；：]\s*|\s[–—-]\s")
 _FULL_LINE = 0.7  # of the longest line near it: a line at least so long goes on in the next one
 _PROSE_LINE = 30  # characters; a shorter line is not wrapped prose
@@ -80,6 +83,8 @@ def _goes_on(line: str, following: str, lines: list[Span], number: int, text: st
     ):
         return False
     if _CLOSED.search(line) and not _NOT_AN_END.search(line):
+        return False
+    if _NUMBERS_ROW.match(line) and following.lstrip()[0].isupper():
         return False
     if following.lstrip()[0].islower() or line[-1] in ",-–":
         return not line.lstrip().startswith("#")

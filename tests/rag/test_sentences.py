@@ -35,6 +35,10 @@ from rag.sentences import sentence_spans, split_sentences
         ("1. Open it.\n2. Close it.", ["1. Open it.", "2. Close it."]),
         ("Mon   9:00   17:00\nTue   9:00   18:00", ["Mon 9:00 17:00", "Tue 9:00 18:00"]),
         ("| a | b |\n| 1 | 2 |", ["a | b", "1 | 2"]),
+        (
+            "Roof tour Sat. 12:00 60 minutes 10 euros 10\nBats at dusk 22:00 75 minutes 8 euros 20",
+            ["Roof tour Sat. 12:00 60 minutes 10 euros 10", "Bats at dusk 22:00 75 minutes 8 euros 20"],
+        ),
         ("九時に開きます。休みは月曜！", ["九時に開きます。", "休みは月曜！"]),
     ],
 )
