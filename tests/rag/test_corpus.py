@@ -404,6 +404,16 @@ def test_a_failed_upload_is_shown_until_the_next(place: Place) -> None:
     assert [status.state for status in place.corpus.status()] == ["ready"]
 
 
+def test_a_failed_upload_can_be_taken_off_the_list(place: Place, tmp_path: Path) -> None:
+    (tmp_path / "broken.pdf").write_bytes(b"no pdf")
+    with pytest.raises(DocumentError):
+        place.corpus.add_file(tmp_path / "broken.pdf", "broken.pdf")
+    place.corpus.remove("broken.pdf")
+    assert place.corpus.status() == []
+    with pytest.raises(CorpusError):
+        place.corpus.remove("broken.pdf")
+
+
 def test_forgetting_a_folder(place: Place) -> None:
     place.write("a/x.txt", "One.")
     place.write("b/y.txt", "Two.")
