@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 GIGABYTE = 1_000_000_000
+FIRST_DOCUMENTS = 30.0  # seconds that a question waits for an index which is still empty
 RETRY = 30.0  # seconds until a model server that was down is asked again
 EXTRACTIVE_NAME = "quotations"
 Progress = Callable[[int, int, str], None]
@@ -358,6 +359,7 @@ class Engines:
     def responder(self, *, wait: bool = False) -> Responder:
         """What answers now: the language model if it is there (`wait`: or will be), else quotations."""
         self._try_llm_again()
+        self._wait_for_first_documents()
         if wait:
             self.llm.get()
         llm = self.llm.ready()
@@ -384,6 +386,17 @@ class Engines:
         from rag.compress import compressor
 
         return compressor(self.embedder.get())
+
+    def _wait_for_first_documents(self) -> None:
+        """An empty index answers nothing: while it is filled for the first time, a question waits a little."""
+        from rag.cancel import current
+
+        deadline = time.monotonic() + FIRST_DOCUMENTS
+        store, _ = self.library.get()
+        empty = not store.count()
+        while empty and self.indexing and time.monotonic() < deadline:
+            if current().wait(0.1):
+                return
 
     def _try_llm_again(self) -> None:
         """A server that was down may be there by now."""

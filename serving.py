@@ -98,31 +98,40 @@ class Serving:
         self._library = LiveLibrary(engines)
         self._suggested: list[str] = []
         self._stopping = threading.Event()
-        self._loader = threading.Thread(target=self._load_all, name="load all", daemon=True)
+        self._loaders = [
+            threading.Thread(target=work, name=work.__name__, daemon=True)
+            for work in (self._open_documents, self._open_voice_and_model)
+        ]
 
     def start(self) -> None:
         """Load everything in the background, in the order in which a person needs it."""
         self._library.opening()
-        self._loader.start()
+        for loader in self._loaders:
+            loader.start()
 
     def stop(self) -> None:
         """Stop loading and indexing; what is indexed stays, and the rest goes on at the next start."""
         self._stopping.set()
         self._library.stop()
-        if self._loader.is_alive():
-            self._loader.join(LAST_WAIT)
+        for loader in self._loaders:
+            if loader.is_alive():
+                loader.join(LAST_WAIT)
 
-    def _load_all(self) -> None:
-        steps: list[Callable[[], object]] = [
+    def _open_documents(self) -> None:
+        """The documents first: without them nothing can be answered."""
+        self._each(
             self._engines.library.get,
-            self._warm_voice,
-            self._engines.llm.start,
-            lambda: self._engines.responder() and None,
+            self._engines.retriever,
             self._library.sync,
             self._suggest,
-            self._engines.transcriber.get,
+            self._engines.transcriber.get,  # it learns the documents' words
             self._engines.fetch_whisper,
-        ]
+        )
+
+    def _open_voice_and_model(self) -> None:
+        self._each(self._warm_voice, self._engines.llm.start)
+
+    def _each(self, *steps: Callable[[], object]) -> None:
         for step in steps:
             if self._stopping.is_set():
                 return
@@ -305,7 +314,7 @@ class LiveLibrary:
         """Until the first `sync`, the list is not empty but not there yet."""
         from ui.services import Progress
 
-        self._progress = Progress(0, 0, "")
+        self._progress, self._engines.indexing = Progress(0, 0, ""), True
 
     def add_file(self, path: Path, name: str) -> object:
         return self._corpus().add_file(path, name)

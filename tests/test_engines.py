@@ -164,6 +164,17 @@ def test_a_reranker_that_cannot_be_had_is_said_and_left_out(settings: Settings) 
         assert any("no/such-reranker" in notice for notice in notices)
 
 
+def test_a_question_waits_for_an_index_that_is_filled_for_the_first_time(settings: Settings) -> None:
+    with Engines(settings) as engines:
+        library = LiveLibrary(engines)
+        library.opening()
+        answer = engines.assistant().answer("When does the lantern boat return?")
+        library.sync()
+        done = list(answer)[-1]
+        assert isinstance(done, Done)
+        assert "eleven" in done.text
+
+
 def test_what_is_not_indexed_yet_is_said(settings: Settings) -> None:
     with Engines(settings) as engines:
         index(engines, settings.corpus, ())

@@ -141,9 +141,10 @@ let drawn = "";
 
 function draw() {
   const items = [...[...sending].map(([source, share]) => ({ source, state: "sending", share })), ...last];
-  if (JSON.stringify(items) === drawn) return;
-  drawn = JSON.stringify(items);
-  list.replaceChildren(...(items.length ? items.map(row) : [el("li", { class: "empty" }, "No documents yet.")]));
+  const key = JSON.stringify([items, progress.hidden]);
+  if (key === drawn) return;
+  drawn = key;
+  list.replaceChildren(...(items.length ? items.map(row) : [el("li", { class: "empty" }, progress.hidden ? "No documents yet." : "")]));
 }
 
 function row(item) {
