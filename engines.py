@@ -388,7 +388,7 @@ class Engines:
         return compressor(self.embedder.get())
 
     def _wait_for_first_documents(self) -> None:
-        """An empty index answers nothing: while it is filled for the first time, a question waits a little."""
+        """An empty index answers nothing: a question waits a little while it is filled for the first time."""
         from rag.cancel import current
 
         deadline = time.monotonic() + FIRST_DOCUMENTS
