@@ -75,7 +75,7 @@ class Engines:
         self._agreed = threading.Event()
         self._llm_tried = 0.0
         self._reranker_notice = ""
-        self._retriever: HybridRetriever | None = None
+        self._retriever: Loading[HybridRetriever] = Loading("the retriever", self._open_retriever)
         self._better_transcriber: Transcriber | None = None
         self._hint_of = ("", "")  # the index's generation, and the hint made from it
         self._voices: dict[tuple[str, float], Loading[Synthesizer]] = {}
@@ -318,19 +318,19 @@ class Engines:
 
     def retriever(self) -> HybridRetriever:
         """The retriever over this data folder; waits for the index."""
-        if self._retriever is None:
-            from rag.retriever import DEFAULT_FLOOR, HybridRetriever
+        return self._retriever.get()
 
-            settings = self.settings
-            reranker = self._reranker()
-            self._retriever = HybridRetriever(
-                store=self.library.get()[0],
-                embedder=self.embedder.get(),
-                k=settings.k,
-                floor=DEFAULT_FLOOR if settings.floor is None else settings.floor,
-                reranker=reranker,
-            )
-        return self._retriever
+    def _open_retriever(self) -> HybridRetriever:
+        from rag.retriever import DEFAULT_FLOOR, HybridRetriever
+
+        settings = self.settings
+        return HybridRetriever(
+            store=self.library.get()[0],
+            embedder=self.embedder.get(),
+            k=settings.k,
+            floor=DEFAULT_FLOOR if settings.floor is None else settings.floor,
+            reranker=self._reranker(),
+        )
 
     def _reranker(self) -> Reranker | None:
         """The cross-encoder that is set; one that cannot be had is said with each answer, and left out."""

@@ -16,7 +16,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from speech.asr import Engine, Recognised, ShouldStop, Stopped, TranscriberError
 from speech.audio import Samples
@@ -28,19 +28,27 @@ _TIMEOUT = 10.0  # seconds without an answer from a server
 _SEED = 0  # Whisper samples when it is unsure; the same recording shall give the same text
 
 
-class FasterWhisper(Engine):
-    """faster-whisper; `model` is a size, a Hugging Face repository, or the folder of a converted model."""
+class _Whisper(Engine):
+    """What both packages' engines keep: the model's name, where it runs, and the model once it is loaded."""
+
+    kind: ClassVar[str]
 
     def __init__(self, model: str, *, device: str | None = None, offline: bool = False) -> None:
         super().__init__()
-        self.name = f"faster-whisper:{model}"
+        self.name = f"{self.kind}:{model}"
         self._model_name, self._device, self._offline = model, device, offline
         self._model: Any = None
+
+
+class FasterWhisper(_Whisper):
+    """faster-whisper; `model` is a size, a Hugging Face repository, or the folder of a converted model."""
+
+    kind = "faster-whisper"
 
     def _load(self) -> None:
         if self._model is not None:
             return
-        path = _located("faster-whisper", self._model_name, self._offline)
+        path = _located(self.kind, self._model_name, self._offline)
         if not (path / "tokenizer.json").is_file():
             raise TranscriberError(
                 f"{path} has no tokenizer.json. Convert the model again with --copy_files tokenizer.json "
@@ -88,19 +96,15 @@ class FasterWhisper(Engine):
         return Recognised("".join(text), info.language, probability)
 
 
-class OpenAIWhisper(Engine):
+class OpenAIWhisper(_Whisper):
     """openai-whisper; `model` is a size or a checkpoint's path."""
 
-    def __init__(self, model: str, *, device: str | None = None, offline: bool = False) -> None:
-        super().__init__()
-        self.name = f"openai-whisper:{model}"
-        self._model_name, self._device, self._offline = model, device, offline
-        self._model: Any = None
+    kind = "openai-whisper"
 
     def _load(self) -> None:
         if self._model is not None:
             return
-        path = _located("openai-whisper", self._model_name, self._offline)
+        path = _located(self.kind, self._model_name, self._offline)
         import whisper
 
         try:
