@@ -124,6 +124,7 @@ def _blocks() -> Any:
                         container=False,
                     )
                     with gr.Row(elem_id="actions"):
+                        gr.Button("Talk", elem_id="talk")
                         gr.Button("Record", elem_id="mic")
                         gr.Button("Stop", elem_id="stop", interactive=True)
                         gr.Button("Send", elem_id="send", variant="primary")
