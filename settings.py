@@ -99,6 +99,18 @@ class Settings(BaseSettings):
         description="auto, faster-whisper[:SIZE], openai-whisper[:SIZE], pocketsphinx; a path may be SIZE",
     )
     language: str = Field("auto", description="language that is spoken (en, de, …), or auto: detected")
+    endpoint_min: float = Field(
+        0.4,
+        ge=0.2,
+        le=2,
+        description="in a live conversation: seconds of silence that end a finished question",
+    )
+    endpoint_max: float = Field(
+        1.8, ge=0.5, le=6, description="seconds of silence that end whatever was said, also an open sentence"
+    )
+    interrupt: float = Field(
+        0.4, ge=0.2, le=1, description="seconds of speech over an answer that interrupt it"
+    )
     tts: str = Field("auto", description="auto, gtts, espeak-ng, kokoro, openai[:MODEL], none")
     tts_url: str = Field(
         "", description="base URL of an OpenAI-compatible speech server, for `PARLEY_TTS=openai`"
@@ -110,6 +122,10 @@ class Settings(BaseSettings):
     port: int = Field(7860, ge=0, le=65_535, description="port to serve on; 0: any free one")
     hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="public host names of a reverse proxy in front, separated by commas"
+    )
+    https: str = Field(
+        "",
+        description="auto: serve HTTPS with a certificate of Parley's own; or your files: CERT.pem,KEY.pem",
     )
     auth: SecretStr = Field(
         SecretStr(""), description="who may sign in: user:password[,user:password…], or none"
@@ -152,6 +168,22 @@ class Settings(BaseSettings):
         if size is not None and value >= size:
             raise ValueError(f"must be smaller than PARLEY_CHUNK_SIZE ({size})")
         return value
+
+    @field_validator("endpoint_max")
+    @classmethod
+    def _endpoints_are_in_order(cls, value: float, info: Any) -> float:
+        least = info.data.get("endpoint_min")
+        if least is not None and value < least:
+            raise ValueError(f"must not be smaller than PARLEY_ENDPOINT_MIN ({least:g})")
+        return value
+
+    @field_validator("https")
+    @classmethod
+    def _https_is_auto_or_two_files(cls, value: str) -> str:
+        parts = [part.strip() for part in value.split(",")]
+        if parts in ([""], ["auto"]) or (len(parts) == 2 and all(parts)):
+            return ",".join(parts)
+        raise ValueError("must be auto, or two files with a comma between them: CERT.pem,KEY.pem")
 
     @field_validator("auth")
     @classmethod

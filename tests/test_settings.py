@@ -37,6 +37,12 @@ def test_flags_win_over_variables_and_variables_over_the_file(
         ("PARLEY_CHUNK_OVERLAP", "1000", "smaller than PARLEY_CHUNK_SIZE"),
         ("PARLEY_OFFLINE", "perhaps", "boolean"),
         ("PARLEY_AUTH", "nobody", "user:password"),
+        ("PARLEY_ENDPOINT_MAX", "7", "less than or equal to 6"),
+        ("PARLEY_ENDPOINT_MIN", "0.1", "greater than or equal to 0.2"),
+        ("PARLEY_INTERRUPT", "1.5", "less than or equal to 1"),
+        ("PARLEY_HTTPS", "on", "auto, or two files"),
+        ("PARLEY_HTTPS", "cert.pem,", "auto, or two files"),
+        ("PARLEY_HTTPS", "a.pem,b.pem,c.pem", "auto, or two files"),
         ("PARLEY_CHUNK_SISE", "1", "Did you mean PARLEY_CHUNK_SIZE?"),
     ],
 )
@@ -47,6 +53,21 @@ def test_a_bad_name_or_value_is_refused_with_what_is_valid(
     with pytest.raises(SettingsError, match=re.escape(name)) as caught:
         load_settings(env_file=None)
     assert expected in str(caught.value)
+
+
+def test_the_longest_silence_is_not_shorter_than_the_shortest() -> None:
+    assert load_settings({"endpoint_min": "0.7", "endpoint_max": "0.7"}, env_file=None).endpoint_max == 0.7
+    with pytest.raises(SettingsError, match=r"PARLEY_ENDPOINT_MAX.*not be smaller than PARLEY_ENDPOINT_MIN"):
+        load_settings({"endpoint_min": "1.2", "endpoint_max": "1"}, env_file=None)
+    with pytest.raises(SettingsError, match="PARLEY_ENDPOINT_MAX: 1.8"):  # the default is held to it too
+        load_settings({"endpoint_min": "2"}, env_file=None)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [("", ""), ("auto", "auto"), ("c.pem, ~/k.pem", "c.pem,~/k.pem")]
+)
+def test_https_is_off_automatic_or_two_files(value: str, expected: str) -> None:
+    assert load_settings({"https": value}, env_file=None).https == expected
 
 
 def test_an_unknown_name_in_the_file_is_refused_too(tmp_path: Path) -> None:
