@@ -11,7 +11,7 @@ import wave
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,12 +37,25 @@ class AudioError(Exception):
 
 
 @dataclass(frozen=True)
+class Mark:
+    """From this moment of a chunk on, this stretch of a text is spoken."""
+
+    at: float  # seconds from the chunk's first sample
+    start: int  # character offsets: from an engine in the text that it was given to say,
+    end: int  # from a `speech.turn.Speaker` in the text that was fed to it since its last `replace`
+    kind: Literal["word", "sentence"] = "word"
+
+
+@dataclass(frozen=True)
 class AudioChunk:
     """A piece of speech, ready to play."""
 
     samples: Samples  # (n,)
     rate: int  # samples per second
     text: str = ""  # what it says, as it is spoken (the sentence, normalised)
+    marks: tuple[Mark, ...] = ()  # in order of time
+    pause: int = 0  # of the samples, so many at the end are the pause after a sentence
+    notice: str = ""  # what the person should know of this voice, such as that it is not the one chosen
 
     @property
     def seconds(self) -> float:
