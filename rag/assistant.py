@@ -97,7 +97,10 @@ class Responder:
 
 
 class Answer(Iterator[Event]):
-    """The events of one answer. `close()` cancels the work, from any thread, any number of times."""
+    """The events of one answer. `close()` cancels the work, `pause()` and `resume()` hold it.
+
+    All three from any thread, any number of times, at any moment; closing ends a pause at once.
+    """
 
     def __init__(self, work: Callable[[Callable[[Event], None]], None]) -> None:
         self._token = CancelToken()
@@ -107,7 +110,7 @@ class Answer(Iterator[Event]):
 
     def _run(self, work: Callable[[Callable[[Event], None]], None]) -> None:
         def emit(event: Event) -> None:
-            self._token.raise_if_cancelled()
+            self._token.checkpoint()
             self._events.put(event)
 
         try:
@@ -135,6 +138,16 @@ class Answer(Iterator[Event]):
     def close(self) -> None:
         self._token.cancel()
         self._events.put(None)  # wakes whoever waits for the next event
+
+    def pause(self) -> None:
+        """Let the work stand still, within one token, until `resume`; at most `rag.cancel.LONGEST_HOLD` long.
+
+        Events that were made before can still be read.
+        """
+        self._token.hold()
+
+    def resume(self) -> None:
+        self._token.release()
 
     @property
     def closed(self) -> bool:

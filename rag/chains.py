@@ -165,9 +165,9 @@ class RetrievalQA(RunnableSerializable[Input, dict[str, Any]]):
     def _answer(self, inputs: dict[str, Any], config: RunnableConfig) -> Iterator[Part]:
         question = inputs[self.input_key]
         filled = {"question": question, HISTORY: inputs.get(HISTORY) or []}
-        current().raise_if_cancelled()
+        current().checkpoint()
         found = self.retriever.invoke(question, config)
-        current().raise_if_cancelled()
+        current().checkpoint()
         passages = _numbered(self.compressor(question, found) if self.compressor else found)
         kept = self.combine_documents_chain.fit(passages, filled)
         yield {"source_documents": found[: len(kept)]}

@@ -38,7 +38,7 @@ class ChainError(Exception):
 
 
 class CancelHandler(BaseCallbackHandler):
-    """Raises Cancelled in a model that knows nothing of `rag.cancel`, when it starts and at each token.
+    """Cancels and holds a model that knows nothing of `rag.cancel`, when it starts and at each token.
 
     For LangChain compositions: `chain.stream(question, {"callbacks": [CancelHandler()]})`.
     """
@@ -47,7 +47,7 @@ class CancelHandler(BaseCallbackHandler):
     run_inline = True
 
     def _check(self, *_: Any, **__: Any) -> None:
-        current().raise_if_cancelled()
+        current().checkpoint()
 
     on_llm_start = on_chat_model_start = on_retriever_start = on_llm_new_token = _check
 
@@ -62,15 +62,15 @@ class Step:
     def stream(self, inputs: Part, config: RunnableConfig) -> Generator[str]:
         """The model's answer piece by piece. Raises Cancelled at its next token once cancelled."""
         token = current()
-        token.raise_if_cancelled()
+        token.checkpoint()
         value = self.prompt.format_prompt(**self._select(inputs))
         config = merge_configs(config, {"callbacks": [CancelHandler()]})
         with closing(cast("Generator[Any]", self.llm.stream(value, config))) as chunks:
             for chunk in chunks:
-                token.raise_if_cancelled()
+                token.checkpoint()
                 if text := chunk if isinstance(chunk, str) else str(chunk.text):
                     yield text
-        token.raise_if_cancelled()  # a model may also just end early
+        token.checkpoint()  # a model may also just end early
 
     def text(self, inputs: Part, config: RunnableConfig) -> str:
         return "".join(self.stream(inputs, config))

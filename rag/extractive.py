@@ -104,7 +104,7 @@ class ExtractiveQA(RunnableSerializable[dict[str, Any], dict[str, Any]]):
     NOT_FOUND, with no documents, where the retriever gives none. "chat_history" is not looked at: a
     follow-up has been made a question of its own before.
 
-    Raises Cancelled when `rag.cancel.current()` is cancelled.
+    Raises Cancelled when `rag.cancel.current()` is cancelled, and stands still while that is held.
     """
 
     retriever: BaseRetriever = Field(exclude=True)
@@ -141,18 +141,18 @@ class ExtractiveQA(RunnableSerializable[dict[str, Any], dict[str, Any]]):
             yield from self._answer(each["query"], config)
 
     def _answer(self, question: str, config: RunnableConfig) -> Iterator[dict[str, Any]]:
-        current().raise_if_cancelled()
+        current().checkpoint()
         documents = self.retriever.invoke(question, config)
         found = sentences(documents)
         yield {"source_documents": documents if found else []}
         for piece in re.findall(r"\s*\S+", self._text(question, found)):
-            current().raise_if_cancelled()
+            current().checkpoint()
             yield {"result": piece}
 
     def _text(self, question: str, found: Sequence[Sentence]) -> str:
         if not found:
             return NOT_FOUND
-        current().raise_if_cancelled()
+        current().checkpoint()
         return _quote(question, self._by_meaning(question, _by_words(question, found)[:_READ]))
 
     def _by_meaning(self, question: str, promising: Sequence[_Scored]) -> list[_Scored]:

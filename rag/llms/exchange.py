@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import httpx
 from pydantic import SecretStr
 
-from rag.cancel import Cancelled
+from rag.cancel import LONGEST_HOLD, Cancelled, CancelToken
 from rag.llms.errors import ServerError
 from rag.llms.hub import within
 
@@ -42,11 +42,12 @@ class Exchange:
 
     Used as a context manager: leaving it cuts the connection. `cut` may be called from any thread, at any
     moment; the reader then raises `Cancelled` at once, whatever the request was waiting for (a name, a
-    connection, headers, an event). `done` tells whether the server said that the stream is complete.
+    connection, headers, an event). While `token` is held nothing is read and no time-out runs. `done` tells whether the server said that the stream is complete.
     """
 
     def __init__(self, url: str, payload: dict[str, Any], key: SecretStr | None, timeouts: Timeouts) -> None:
         self.done = False
+        self.token = CancelToken()
         self._url = url
         self._payload = payload
         self._key = key
@@ -67,10 +68,7 @@ class Exchange:
     def __iter__(self) -> Iterator[dict[str, Any]]:
         patience = self._timeouts.first
         while True:
-            try:
-                event = self._events.get(timeout=patience)
-            except queue.Empty:
-                raise _stalled(self._url, patience) from None
+            event = self._next(patience)
             if event is None:
                 return
             if isinstance(event, BaseException):
@@ -78,9 +76,24 @@ class Exchange:
             yield event
             patience = self._timeouts.stall
 
+    def _next(self, patience: float) -> dict[str, Any] | BaseException | None:
+        """What the thread tells next; a server that was not read from meanwhile has all its time again."""
+        while True:
+            self.token.wait_while_held()
+            holds = self.token.holds
+            try:
+                event = self._events.get(timeout=patience)
+            except queue.Empty:
+                if self.token.holds == holds:
+                    raise _stalled(self._url, patience) from None
+                continue
+            self.token.wait_while_held()
+            return event
+
     def cut(self) -> None:
         """Shut the connection down and wake the reader."""
         self._events.put(Cancelled())  # before the shutdown, whose errors are none of the reader's business
+        self.token.cancel()
         with self._lock:
             self._cut = True
             if self._socket is not None:
@@ -106,7 +119,7 @@ class Exchange:
             self._events.put(explained(self._url, error))
 
     def _receive(self) -> None:
-        longest = max(self._timeouts.first, self._timeouts.stall)
+        longest = max(self._timeouts.first, self._timeouts.stall) + LONGEST_HOLD  # the reader's come first
         with (
             _client(self._url, self._timeouts.connect, longest) as client,
             client.stream(
@@ -119,6 +132,7 @@ class Exchange:
         ):
             _check(self._url, response)
             for data in events(response.iter_bytes()):
+                self.token.wait_while_held()
                 if data == DONE:
                     self.done = True
                     return

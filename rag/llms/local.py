@@ -87,7 +87,8 @@ class LocalChatModel(BaseChatModel):
 
     One generation runs at a time; others wait in the order they came. A generation stops when the token of
     `rag.cancel.current()` (read in the thread that starts the stream) is set, which raises `Cancelled` in the
-    reader, and when the stream is closed. It stops between two layers, so a long prompt does not delay it.
+    reader, and when the stream is closed. It stops between two layers, so a long prompt does not delay it. While
+    that token is held, the generation waits between two layers, and keeps its turn.
 
     temperature: 0 is greedy; above it the model samples from the `top_k` likeliest tokens (0: from all), of
         them from those with the total probability `top_p`.
@@ -164,7 +165,7 @@ class LocalChatModel(BaseChatModel):
             raise PromptTooLong(len(ids), self.context_window)
         generation = Generation(self, ids, min(self.max_new_tokens, self.context_window - len(ids)))
         stopper = StopText(stop or ())
-        with caller.on_cancel(generation.token.cancel), generation:
+        with caller.leads(generation.token), generation:
             for text in generation:
                 if sure := stopper.feed(text):
                     yield _chunk(sure)
@@ -249,13 +250,14 @@ class Generation:
             )
 
     def _checkpoint(self, module: Any, args: Any) -> None:
-        """Before each part of each layer: stops in the middle of the prompt's own pass."""
-        self.token.raise_if_cancelled()
+        """Before each part of each layer: stops, or waits, in the middle of the prompt's own pass."""
+        self.token.checkpoint()
 
     def _stopping(self, input_ids: Any, scores: Any, **_: Any) -> Any:
         import torch
 
         self.tokens = input_ids.shape[1] - len(self.prompt)
+        self.token.wait_while_held()
         done = self.token.cancelled
         return torch.full((input_ids.shape[0],), done, device=input_ids.device, dtype=torch.bool)
 

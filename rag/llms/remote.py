@@ -44,7 +44,7 @@ class RemoteChatModel(BaseChatModel):
 
     A request stops when the token of `rag.cancel.current()` (read in the thread that starts the stream) is
     set, which raises `Cancelled` in the reader, and when the stream is closed: the connection is shut down,
-    which the server notices.
+    which the server notices. While that token is held nothing is read, and no time-out runs.
 
     url: up to and with "/v1". top_p, top_k, repetition_penalty: sent only if set; the latter two are not in
     OpenAI's API, and a strict server refuses them.
@@ -122,7 +122,7 @@ class RemoteChatModel(BaseChatModel):
             f"{self.url}/chat/completions", self._payload(messages, stop), self.key, self.timeouts
         )
         finished: str | None = None
-        with token.on_cancel(exchange.cut), exchange:
+        with token.on_cancel(exchange.cut), token.leads(exchange.token), exchange:
             for event in exchange:
                 finished = _finish_reason(event) or finished
                 if chunk := _chunk(event):

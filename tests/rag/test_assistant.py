@@ -206,3 +206,47 @@ def test_a_finished_answer_stays_finished() -> None:
     assert list(answer)
     assert list(answer) == []
     answer.close()
+
+
+class Counting(Scripted):
+    """Says two hundred words, about one a millisecond; knows nothing of holding."""
+
+    def __init__(self) -> None:
+        super().__init__(*(f"word{number} " for number in range(200)))
+        self.said = 0
+
+    def stream(self, input: Any) -> Iterator[dict[str, Any]]:
+        for part in super().stream(input):
+            yield part
+            self.said += 1
+            time.sleep(0.001)
+
+
+def test_a_paused_answer_stands_still_and_goes_on_with_the_same_text() -> None:
+    chain = Counting()
+    answer = Assistant(lambda: quoting(chain), lambda: quoting(chain)).answer("On?")
+    assert isinstance(next(answer), Standalone)
+    answer.pause()
+    answer.pause()
+    time.sleep(0.05)
+    held = chain.said
+    time.sleep(0.3)
+    assert chain.said == held < 200
+    answer.resume()
+    answer.resume()
+    done = list(answer)[-1]
+    assert isinstance(done, Done)
+    assert done.text == "".join(f"word{number} " for number in range(200))
+
+
+def test_closing_a_paused_answer_ends_it_at_once() -> None:
+    chain = Endless()
+    answer = Assistant(lambda: quoting(chain), lambda: quoting(chain)).answer("On?")
+    next(answer)
+    answer.pause()
+    begin = time.perf_counter()
+    answer.close()
+    assert chain.stopped.wait(2)
+    assert answer.wait_stopped(2)
+    assert time.perf_counter() - begin < 0.5
+    assert list(answer) == []

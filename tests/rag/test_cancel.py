@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rag.cancel import Cancelled, CancelToken, current, scope
 
@@ -41,3 +44,123 @@ def test_a_callback_of_a_cancelled_token_runs_at_once_and_of_a_left_block_never(
     with token.on_cancel(lambda: calls.append("late")):
         assert calls == ["late"]
     assert token.wait(0)
+
+
+class Worker:
+    """Counts as fast as it can, between two checkpoints of the token that it works under."""
+
+    def __init__(self, token: CancelToken) -> None:
+        self.count = 0
+        self.stopped = threading.Event()
+        self._token = token
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            with scope(self._token):
+                while True:
+                    current().checkpoint()
+                    self.count += 1
+                    self._token.wait(0.001)
+        except Cancelled:
+            self.stopped.set()
+
+    def moves(self, seconds: float = 1.0) -> bool:
+        """Whether it counts on within `seconds`."""
+        before, deadline = self.count, time.monotonic() + seconds
+        while self.count == before and time.monotonic() < deadline:
+            time.sleep(0.001)
+        return self.count > before
+
+
+def still(worker: Worker) -> bool:
+    """Whether it stands still, after the one step that it may have been in."""
+    worker.moves(0.05)
+    return not worker.moves(0.1)
+
+
+def test_work_stands_still_while_held_and_goes_on() -> None:
+    token = CancelToken()
+    worker = Worker(token)
+    assert worker.moves()
+    for _ in range(3):
+        token.hold()
+    assert token.held
+    assert still(worker)
+    token.release()
+    assert worker.moves()
+    token.release()
+    assert worker.moves()
+    token.cancel()
+    assert worker.stopped.wait(1)
+
+
+def test_cancelling_ends_a_hold_at_once() -> None:
+    token = CancelToken()
+    token.hold()
+    worker = Worker(token)
+    assert still(worker)
+    begin = time.monotonic()
+    token.cancel()
+    assert worker.stopped.wait(1)
+    assert time.monotonic() - begin < 0.5
+    token.hold()
+    assert not token.held
+
+
+def test_a_hold_ends_by_itself_and_is_not_prolonged() -> None:
+    token = CancelToken(longest_hold=0.2)
+    token.hold()
+    begin = time.monotonic()
+    worker = Worker(token)
+    time.sleep(0.1)
+    token.hold()
+    assert worker.moves(2)
+    assert 0.15 < time.monotonic() - begin < 1
+    token.hold()
+    assert not token.held, "a hold that ran out comes back only after a release"
+    token.release()
+    token.hold()
+    assert token.held
+    token.cancel()
+
+
+def test_a_follower_is_held_released_and_cancelled_with_its_leader() -> None:
+    leader, follower = CancelToken(), CancelToken()
+    leader.hold()
+    with leader.leads(follower):
+        assert follower.held
+        leader.release()
+        assert not follower.held
+        leader.hold()
+        assert (follower.held, follower.holds) == (True, 2)
+        leader.cancel()
+        assert follower.cancelled
+    late = CancelToken()
+    with leader.leads(late):
+        assert late.cancelled
+
+
+def test_a_follower_alone_can_be_cancelled_and_is_left_alone_after_the_block() -> None:
+    leader, first, second = CancelToken(), CancelToken(), CancelToken()
+    with leader.leads(first):
+        first.cancel()
+    with leader.leads(second):
+        pass
+    leader.hold()
+    leader.cancel()
+    assert not second.held
+    assert not second.cancelled
+
+
+@given(st.lists(st.sampled_from(["hold", "release"]), max_size=12))
+def test_any_order_of_holding_and_releasing_is_harmless(calls: list[str]) -> None:
+    token, follower = CancelToken(), CancelToken()
+    with token.leads(follower):
+        for call in calls:
+            getattr(token, call)()
+        assert token.held == follower.held == (calls[-1:] == ["hold"])
+        token.cancel()
+        with pytest.raises(Cancelled):
+            follower.checkpoint()

@@ -360,3 +360,78 @@ def test_several_readers_at_once_get_their_own_answers(mistral: LocalChatModel) 
     for thread in threads:
         thread.join(20)
     assert [got[number] for number in range(4)] == expected
+
+
+def produced(generation: Callable[[], int], seconds: float) -> int:
+    before = generation()
+    time.sleep(seconds)
+    return generation() - before
+
+
+def test_a_held_generation_writes_nothing_and_goes_on_with_the_same_text(mistral: LocalChatModel) -> None:
+    llm = mistral.model_copy(update={"max_new_tokens": 60})
+    whole = str(llm.invoke(QUESTION).content)
+    passes: list[int] = []
+    token, pieces = CancelToken(), list[str]()
+
+    def read() -> None:
+        with scope(token):
+            pieces.extend(str(chunk.content) for chunk in llm.stream(QUESTION))
+
+    def at_layer() -> None:
+        passes.append(1)
+        if len(passes) == 10:
+            token.hold()
+
+    with before(llm, 0, at_layer):
+        reader = threading.Thread(target=read)
+        reader.start()
+        deadline = time.monotonic() + 10
+        while len(passes) < 10 and time.monotonic() < deadline:
+            time.sleep(0.001)
+        held = len(passes)
+        assert produced(lambda: len(passes), 0.2) == 0
+        assert held == len(passes) == 10
+        assert generating()
+        token.release()
+        reader.join(10)
+    assert "".join(pieces) == whole
+
+
+def test_cancel_while_held_ends_the_generation_at_once(slow: LocalChatModel) -> None:
+    reached, token = threading.Event(), CancelToken()
+    ended: list[float] = []
+
+    def read() -> None:
+        with scope(token), pytest.raises(Cancelled):
+            slow.invoke(LONG)
+        ended.append(time.perf_counter())
+
+    def middle() -> None:
+        token.hold()
+        reached.set()
+
+    past: list[int] = []
+    with before(slow, 6, middle), before(slow, 9, lambda: past.append(1)):
+        reader = threading.Thread(target=read)
+        reader.start()
+        assert reached.wait(20)
+        assert produced(lambda: len(past), 0.2) == 0
+        begin = time.perf_counter()
+        token.cancel()
+        reader.join(10)
+    assert past == []
+    assert ended[0] - begin < 1.0
+    assert not generating()
+
+
+def test_closing_a_held_stream_from_its_own_reader_ends_it(slow: LocalChatModel) -> None:
+    token = CancelToken()
+    with scope(token):
+        stream = cast("Generator[BaseMessage]", slow.stream(QUESTION))
+        next(stream)
+        token.hold()
+        begin = time.perf_counter()
+        stream.close()
+    assert time.perf_counter() - begin < 1.0
+    assert not generating()

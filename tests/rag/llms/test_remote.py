@@ -414,3 +414,105 @@ def test_events_come_out_however_the_bytes_are_cut(datas: list[str], end: str, c
     edges = sorted({0, len(wire), *(cut for cut in cuts if cut < len(wire))})
     chunks = [wire[a:b] for a, b in itertools.pairwise(edges)]
     assert list(events(chunks)) == [data.encode("utf-8", "replace").decode() for data in datas]
+
+
+def test_a_held_stream_is_not_read_and_goes_on_with_the_same_text() -> None:
+    words = [f"word{number} " for number in range(40)]
+
+    def script(connection: socket.socket, _: str) -> None:
+        connection.sendall(EVENTS)
+        for word in words:
+            connection.sendall(event(word))
+        connection.sendall(event(finish="stop"))
+
+    token, pieces, reached = CancelToken(), list[str](), threading.Event()
+
+    def read(url: str) -> None:
+        with scope(token):
+            for chunk in RemoteChatModel(url=url, timeouts=QUICK).stream(QUESTION):
+                pieces.append(str(chunk.content))
+                if len(pieces) == 5:
+                    token.hold()
+                    reached.set()
+
+    with scripted(script) as url:
+        reader = threading.Thread(target=read, args=(url,))
+        reader.start()
+        assert reached.wait(5)
+        time.sleep(QUICK.stall + QUICK.first + 0.1)  # longer than any time-out
+        assert len(pieces) <= 6
+        token.release()
+        reader.join(5)
+    assert "".join(pieces) == "".join(words)
+
+
+def test_a_held_stream_pushes_back_on_the_server() -> None:
+    """What the server can send is bounded by the buffers between the two, not by what it has."""
+    sent: list[int] = []
+    finished = threading.Event()
+
+    def script(connection: socket.socket, _: str) -> None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        connection.sendall(EVENTS)
+        for _ in range(3000):
+            connection.sendall(event("x" * 10_000))
+            sent.append(1)
+        connection.sendall(event(finish="stop"))
+        finished.set()
+
+    token, read = CancelToken(), list[int]()
+
+    def run(url: str) -> None:
+        with scope(token), suppress(Cancelled):
+            for _ in RemoteChatModel(url=url, timeouts=Timeouts(connect=2, first=5, stall=5)).stream(
+                QUESTION
+            ):
+                if not read:
+                    token.hold()
+                read.append(1)
+
+    with scripted(script) as url:
+        reader = threading.Thread(target=run, args=(url,))
+        reader.start()
+        before = -1
+        while len(sent) != before:  # until the buffers are full
+            before = len(sent)
+            time.sleep(0.3)
+        assert 0 < len(sent) < 3000
+        assert not finished.is_set()
+        assert len(read) <= 1
+        begin = time.monotonic()
+        token.cancel()
+        reader.join(5)
+        assert time.monotonic() - begin < 1
+        assert not reader.is_alive()
+
+
+@pytest.mark.parametrize("silent", ["before the first event", "between two"])
+def test_after_a_hold_a_silent_server_has_all_its_time_again(silent: str) -> None:
+    """The time-out ran out while it was held, and fires only after as much time again."""
+    first = EVENTS + event("Olaf ") if silent == "between two" else EVENTS
+
+    def script(connection: socket.socket, _: str) -> None:
+        connection.sendall(first)
+        connection.settimeout(8)
+        connection.recv(1)
+
+    token, failed = CancelToken(), list[float]()
+    timeouts = Timeouts(connect=2, first=0.3, stall=0.3)
+
+    def run(url: str) -> None:
+        with scope(token), pytest.raises(ServerError, match="sent nothing"):
+            RemoteChatModel(url=url, timeouts=timeouts).invoke(QUESTION)
+        failed.append(time.monotonic())
+
+    with scripted(script) as url:
+        reader = threading.Thread(target=run, args=(url,))
+        token.hold()
+        reader.start()
+        time.sleep(0.7)
+        assert not failed
+        released = time.monotonic()
+        token.release()
+        reader.join(5)
+    assert 0.2 < failed[0] - released < 2
