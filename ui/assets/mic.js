@@ -1,23 +1,20 @@
 // Push to record: press, speak, press again; what was said comes back as text in the question.
+// It goes over HTTP: the way to speak where no live conversation is possible.
 
 import { listening, send, setTranscript, stop as stopAnswer } from "./chat.js";
 import { announce, api, byId, label, toast } from "./dom.js";
+import { askForMicrophone } from "./microphone.js";
 import { settings } from "./settings.js";
+import { mountTalk, talk } from "./talk.js";
 
 const LONGEST = 5 * 60 * 1000; // milliseconds
-const REFUSED = {
-  NotAllowedError: "The browser may not use the microphone. Allow it in the address bar's site settings, then press Record again.",
-  NotFoundError: "There is no microphone. Connect one, then press Record again.",
-  NotReadableError: "Another program uses the microphone. Close it there, then press Record again.",
-};
-const UNSAFE =
-  "Browsers give a page the microphone only on https or on this machine itself. Open Parley as http://127.0.0.1 or through https.";
-
 const state = { phase: "idle", recorder: null };
 
 export function mountMic() {
+  mountTalk();
   phase("idle");
   byId("mic").addEventListener("click", press);
+  talk.addEventListener("change", allow);
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape" && state.phase === "recording") cancel();
   });
@@ -28,10 +25,15 @@ function phase(name) {
   const mic = byId("mic");
   mic.dataset.state = name;
   mic.setAttribute("aria-pressed", String(name === "recording"));
-  mic.disabled = name === "writing";
+  byId("talk").disabled = name !== "idle"; // one of them has the microphone
+  allow();
   if (name === "recording") label(mic, "stop", "Done", "Stop recording");
   else if (name === "writing") label(mic, "mic", "Writing…", "Writing down what you said");
   else label(mic, "mic", "Record", "Record a question");
+}
+
+function allow() {
+  byId("mic").disabled = state.phase === "writing" || talk.on;
 }
 
 function press() {
@@ -47,14 +49,13 @@ function cancel() {
 
 async function record() {
   stopAnswer(); // the microphone would hear it
-  if (!navigator.mediaDevices?.getUserMedia) return toast(UNSAFE);
   phase("opening");
   let stream;
   try {
-    stream = await navigator.mediaDevices.getUserMedia({ audio: { echoCancellation: true, noiseSuppression: true } });
+    stream = await askForMicrophone("Record");
   } catch (error) {
     phase("idle");
-    return toast(REFUSED[error.name] ?? `The microphone cannot be used (${error.name}). Check it in the system's settings.`);
+    return toast(error.message);
   }
   const pieces = [];
   try {
