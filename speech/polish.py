@@ -2,23 +2,26 @@
 
 Engines differ in rate, loudness and in how much silence they leave around a sentence. What leaves here is
 at `RATE`, about equally loud, begins almost at once and ends in the same short pause, so that sentences
-follow each other evenly even when the engine changes between two of them. It works on the stream as it
-comes. It does not know any engine.
+follow each other evenly even when the engine changes between two of them. An engine's marks move with the
+sound. It works on the stream as it comes. It does not know any engine.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from speech.audio import AudioChunk, Samples
+from speech.audio import AudioChunk, Mark, Samples
 
 RATE = 24_000  # samples per second of all synthesised speech
 PAUSE = 0.25  # seconds of silence after a sentence
+BREATH = 0.1  # seconds of silence between two parts of a sentence
 CHUNK = 0.25  # seconds of a chunk at most, and so the longest that speech goes on after a stop
-_LEAD = 0.02  # seconds of silence kept before a sentence
+_LEAD = 0.01  # seconds of silence kept before a sentence
 _DECAY = 0.05  # seconds in which the last sound dies away
 _FADE = 0.005
 _SILENT = 0.005  # amplitude under which nothing is heard (-46 dBFS)
@@ -27,18 +30,66 @@ _PEAK = 0.9
 _MEASURED = 0.4  # seconds of speech that the level is taken from when the sound comes as a stream
 
 
-def polish(pieces: Iterable[tuple[Samples, int]], text: str, *, pause: float = PAUSE) -> Iterator[AudioChunk]:
+class Sound(NamedTuple):
+    """What an engine has made, a piece at a time."""
+
+    samples: Samples  # (n,), mono
+    rate: int
+    marks: tuple[Mark, ...] = ()  # `at` counts from this piece's first sample
+
+
+def polish(
+    pieces: Iterable[Sound | tuple[Samples, int]], text: str, *, pause: float = PAUSE
+) -> Iterator[AudioChunk]:
     """The raw sound of one sentence → chunks of at most `CHUNK` seconds that say `text`.
 
+    Where `pieces` raise, what was given out so far is eased out and paused after as at the end.
+
     Args:
-        pieces: mono samples (n,) and their rate, in order.
+        pieces: mono samples (n,) and their rate, in order, with marks where the engine gives them.
         text: the sentence, carried by every chunk.
         pause: seconds of silence at the end.
     """
-    sound = _trimmed(_levelled(_resampled(pieces)))
-    for samples in _faded(sound, pause):
-        for at in range(0, len(samples), int(CHUNK * RATE)):
-            yield AudioChunk(samples[at : at + int(CHUNK * RATE)], RATE, text)
+    edges = _Edges()
+    sound = _trimmed(_levelled(_resampled(edges.passing(pieces))), edges)
+    passed = 0
+    for samples, rest in _faded(sound, edges, pause):
+        for begin in range(0, len(samples), int(CHUNK * RATE)):
+            part = samples[begin : begin + int(CHUNK * RATE)]
+            quiet = max(0, begin + len(part) - max(begin, len(samples) - rest))
+            last = rest > 0 and begin + len(part) == len(samples)
+            yield AudioChunk(part, RATE, text, edges.marks(passed, len(part), last), quiet)
+            passed += len(part)
+
+
+class _Edges:
+    """What is known of the beginning and the end of the sound, and the marks that have not been passed."""
+
+    def __init__(self) -> None:
+        self.lead = 0  # samples that were cut before the first sound
+        self.tail = 0  # quiet samples that were kept after the last one
+        self._marks: deque[Mark] = deque()
+
+    def passing(self, pieces: Iterable[Sound | tuple[Samples, int]]) -> Iterator[tuple[Samples, int]]:
+        """The pieces without their marks, which are kept, by the time since the first piece."""
+        seconds = 0.0
+        for piece in pieces:
+            sound = Sound(*piece)
+            self._marks.extend(replace(mark, at=seconds + mark.at) for mark in sound.marks)
+            seconds += len(sound.samples) / sound.rate
+            yield sound.samples, sound.rate
+
+    def marks(self, begin: int, count: int, last: bool) -> tuple[Mark, ...]:
+        """Those that fall into `count` samples from `begin` on, and on the last chunk all that are left."""
+        found = []
+        while self._marks and (last or self._place(self._marks[0]) < begin + count):
+            mark = self._marks.popleft()
+            at = min(max(0, self._place(mark) - begin), count - 1)
+            found.append(replace(mark, at=at / RATE))
+        return tuple(found)
+
+    def _place(self, mark: Mark) -> int:
+        return round(mark.at * RATE) - self.lead
 
 
 def stretched(samples: Samples, rate: int, speed: float) -> Samples:
@@ -96,33 +147,48 @@ def _resampled(pieces: Iterable[tuple[Samples, int]]) -> Iterator[Samples]:
 
 
 def _levelled(pieces: Iterable[Samples]) -> Iterator[Samples]:
-    """Scaled to one loudness, measured on the first part of the speech and then held."""
+    """Scaled to one loudness: measured on the first part of the speech, and from then on all that was heard.
+
+    The gain glides, so that no step is heard where more of the speech changes the judgement.
+    """
     held: list[Samples] = []
-    heard, gain = 0, 0.0
+    loudness, gain = _Loudness(), 0.0
     for samples in pieces:
+        loudness.hear(samples)
         if gain:
-            yield _scaled(samples, gain)
+            before, gain = gain, loudness.gain
+            yield _scaled(samples, np.linspace(before, gain, len(samples), dtype=np.float32))
             continue
         held.append(samples)
-        heard += int(np.count_nonzero(np.abs(samples) > _SILENT))
-        if heard >= _MEASURED * RATE:
-            gain = _gain(_joined(held))
+        if loudness.heard >= _MEASURED * RATE:
+            gain = loudness.gain
             yield _scaled(_joined(held), gain)
     if not gain and held:
-        yield _scaled(_joined(held), _gain(_joined(held)))
+        yield _scaled(_joined(held), loudness.gain)
 
 
-def _gain(samples: Samples) -> float:
-    audible = samples[np.abs(samples) > _SILENT]
-    if not audible.size:
-        return 1.0
-    level = float(np.sqrt(np.mean(np.square(audible, dtype=np.float64))))
-    return float(np.clip(_LEVEL / level, 0.1, 8.0))
+class _Loudness:
+    """The loudness of what is audible of a sound, as it comes."""
+
+    def __init__(self) -> None:
+        self.heard = 0  # audible samples
+        self._energy = 0.0
+
+    def hear(self, samples: Samples) -> None:
+        audible = samples[np.abs(samples) > _SILENT]
+        self.heard += audible.size
+        self._energy += float(np.sum(np.square(audible, dtype=np.float64)))
+
+    @property
+    def gain(self) -> float:
+        if not self.heard:
+            return 1.0
+        return float(np.clip(_LEVEL / np.sqrt(self._energy / self.heard), 0.1, 8.0))
 
 
-def _scaled(samples: Samples, gain: float) -> Samples:
+def _scaled(samples: Samples, gain: float | Samples) -> Samples:
     """Scaled, with what would go over the peak bent softly under it."""
-    scaled = samples * np.float32(gain)
+    scaled = samples * np.asarray(gain, np.float32)
     loud = np.abs(scaled) > _PEAK
     if loud.any():
         over = np.abs(scaled[loud]) - _PEAK
@@ -130,7 +196,7 @@ def _scaled(samples: Samples, gain: float) -> Samples:
     return scaled.astype(np.float32)
 
 
-def _trimmed(pieces: Iterable[Samples]) -> Iterator[Samples]:
+def _trimmed(pieces: Iterable[Samples], edges: _Edges) -> Iterator[Samples]:
     """Silence before the first sound cut to `_LEAD`, silence after the last to `_DECAY`."""
     held = np.empty(0, np.float32)
     begun = False
@@ -140,28 +206,41 @@ def _trimmed(pieces: Iterable[Samples]) -> Iterator[Samples]:
         if not loud.size:
             continue
         begin = 0 if begun else max(0, int(loud[0]) - int(_LEAD * RATE))
+        if not begun:
+            edges.lead = begin
         end = int(loud[-1]) + 1
         yield held[begin:end]
         held, begun = held[end:], True
     if begun:
-        yield held[: int(_DECAY * RATE)]
+        edges.tail = min(len(held), int(_DECAY * RATE))
+        yield held[: edges.tail]
 
 
-def _faded(pieces: Iterable[Samples], pause: float) -> Iterator[Samples]:
-    """The sound eased in and out, so that neither end clicks, and the pause after it; nothing for silence."""
+def _faded(pieces: Iterable[Samples], edges: _Edges, pause: float) -> Iterator[tuple[Samples, int]]:
+    """The sound eased in and out, so that neither end clicks, and the pause after it; nothing for silence.
+
+    With each piece, how many samples at its end are the pause.
+    """
     count = int(_FADE * RATE)
     ramp = np.linspace(0, 1, count, dtype=np.float32)
     held = np.empty(0, np.float32)
     begun = False
-    for samples in pieces:
-        held = np.concatenate([held, samples])
-        if len(held) <= count:
-            continue
-        if not begun:
-            held[:count] *= ramp
-            begun = True
-        yield held[:-count]
-        held = held[-count:]
+    failure: Exception | None = None
+    try:
+        for samples in pieces:
+            held = np.concatenate([held, samples])
+            if len(held) <= count:
+                continue
+            if not begun:
+                held[:count] *= ramp
+                begun = True
+            yield held[:-count], 0
+            held = held[-count:]
+    except Exception as error:  # raised again below, when the sound before it has died away
+        failure = error
     if len(held):
         held = held * np.linspace(1, 0, len(held), dtype=np.float32)
-        yield np.concatenate([held, np.zeros(int(pause * RATE), np.float32)])
+        rest = max(0, int(pause * RATE) - edges.tail)
+        yield np.concatenate([held, np.zeros(rest, np.float32)]), rest
+    if failure is not None:
+        raise failure

@@ -5,7 +5,8 @@ of it that can decide is waited for: after ``. ! ?`` (and closing quotes or brac
 first character of the next word, which in a token stream come together in the very next token (33 ms later
 at 30 tokens a second). A few endings that are ambiguous ("U.S.", an initial) need the next word whole. A
 citation, " [2]", belongs to the sentence before it, so an opening bracket is waited out. At the end of the
-stream `SentenceSplitter.finish` gives the rest.
+stream `SentenceSplitter.finish` gives the rest. Who cannot wait for a whole sentence may ask for its first
+clause.
 
 Every decision depends on the text alone and is only taken when no continuation could change it, so the
 sentences are the same whatever the pieces in which the text arrives. It does not know who speaks, and
@@ -15,10 +16,11 @@ changes no character of the text.
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 from speech.speakable import speakable
 
-__all__ = ["MAX_CHARS", "SentenceSplitter", "speakable", "split"]
+__all__ = ["MAX_CHARS", "Place", "SentenceSplitter", "places", "speakable", "split"]
 
 MAX_CHARS = 240  # a sentence longer than this is cut, about 15 s of speech
 _MIN_CUT = 60  # a cut at a clause leaves at least so much before it
@@ -83,8 +85,24 @@ _BLOCK_LINE = re.compile(r"[ \t]*(?:#{1,6}\s|[-*+•]\s|\d{1,3}[.)]\s|\||>|(?:-{
 _FENCE = re.compile(r"(```|~~~)[^`\n]*\n")
 _PARTIAL_FENCE = re.compile(r"(?:`{1,2}|~{1,2}|(?:```|~~~)[^`\n]*)\Z")
 _CLAUSE = re.compile(r"[;:,—–、，；：)]\s|\s[—–-]\s|[、，；：]")
+_EARLY_CLAUSE = re.compile(r"[,;:—–](?=\s)|(?<=\s)-(?=\s)|—(?=\w)|[、，；：]")
+_PAIRS = ("[]", "()", "{}", "“”", "«»", "「」")
+_TWINS = ("**", "`", '"', "$")
+_NO_PROSE = "|#>`~"  # what a table, a heading, a quotation or code begins with
+_LEAST_WORDS = 4  # of an early clause
+_WIDE_LETTER = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+_WIDE_IS = 3  # a letter of these says about as much as so many others
 _INITIALISM = re.compile(r"(?:[A-Za-zÀ-ž]\.)+[A-Za-zÀ-ž]\Z")
 _CLOCK = frozenset({"a.m", "p.m"})
+
+
+class Place(NamedTuple):
+    """A sentence, or a part of one, and where it stands in the whole text."""
+
+    text: str
+    start: int
+    end: int
+    whole: bool = True  # the sentence ends here; else the next place goes on with it
 
 
 class SentenceSplitter:
@@ -102,66 +120,125 @@ class SentenceSplitter:
             raise ValueError("max_chars must be at least 20")
         self._max = max_chars
         self._text = ""
+        self._passed = 0  # characters of the text before `_text`
+
+    @property
+    def rest(self) -> str:
+        """What is not given out yet."""
+        return self._text
 
     def feed(self, piece: str) -> list[str]:
         """Add the next piece; the sentences that are now sure, oldest first (often none)."""
-        self._text += piece
-        return self._take(final=False)
+        return [place.text for place in self.places(piece)]
 
     def finish(self) -> list[str]:
         """The text has ended: all that is left. The splitter is empty afterwards."""
-        sentences = self._take(final=True)
-        self._text = ""
-        return sentences
+        return [place.text for place in self.places(final=True)]
 
-    def _take(self, final: bool) -> list[str]:
-        found: list[str] = []
+    def places(self, piece: str = "", *, final: bool = False, early: int = 0) -> list[Place]:
+        """As `feed` and, when `final`, as `finish`, with the place of each sentence in the whole text.
+
+        Args:
+            piece: what comes next of the text.
+            final: the text has ended.
+            early: only the first sentence is wanted, or its first clause of at least so many characters.
+        """
+        self._text += piece
+        found: list[Place] = []
         text, start = self._text, 0
         while start < len(text):
             end = _next_end(text, start, final, self._max)
+            if early and not found:
+                end = _early_end(text, start, end, self._max, early)
             if end is None:
                 break
-            if sentence := text[start:end].strip():
-                found.append(sentence)
-            start = end
+            if sentence := text[start : end.at].strip():
+                begin = self._passed + text.index(sentence, start)
+                found.append(Place(sentence, begin, begin + len(sentence), end.whole))
+            start = end.at
+            if early and found:
+                break
         self._text = text[start:]
+        self._passed += start
         return found
 
 
 def split(text: str, max_chars: int = MAX_CHARS) -> list[str]:
     """All sentences of a whole text."""
-    splitter = SentenceSplitter(max_chars)
-    return splitter.feed(text) + splitter.finish()
+    return [place.text for place in places(text, max_chars)]
+
+
+def places(text: str, max_chars: int = MAX_CHARS) -> list[Place]:
+    """All sentences of a whole text, and where they are."""
+    return SentenceSplitter(max_chars).places(text, final=True)
 
 
 class _Wait(Exception):
     """More text is needed before the place can be judged."""
 
 
-def _next_end(text: str, start: int, final: bool, limit: int) -> int | None:
+class _End(NamedTuple):
+    """The end of a sentence, or, if not `whole`, of a part of one."""
+
+    at: int
+    whole: bool = True
+
+
+def _next_end(text: str, start: int, final: bool, limit: int) -> _End | None:
     """Where the sentence that begins at `start` ends, or None while that is not sure."""
-    while start < len(text) and text[start].isspace():
-        start += 1
+    start = _skip_space(text, start)
     if start == len(text):
-        return len(text) if final else None
+        return _End(len(text)) if final else None
     try:
         return _find_end(text, start, final, limit)
     except _Wait:
         return None
 
 
-def _find_end(text: str, start: int, final: bool, limit: int) -> int:
+def _skip_space(text: str, at: int) -> int:
+    while at < len(text) and text[at].isspace():
+        at += 1
+    return at
+
+
+def _find_end(text: str, start: int, final: bool, limit: int) -> _End:
     if _at_fence(text, start, final):
-        return _fence_end(text, start, final)
+        return _End(_fence_end(text, start, final))
     for match in _CANDIDATE.finditer(text, start, start + limit):
         end = _judge(text, start, match, final)
         if end is not None:
-            return end
+            return _End(end)
     if len(text) - start > limit:
-        return _cut(text, start, limit)
+        return _End(_cut(text, start, limit), whole=False)
     if final:
-        return len(text)
+        return _End(len(text))
     raise _Wait
+
+
+def _early_end(text: str, start: int, end: _End | None, limit: int, least: int) -> _End | None:
+    """The end of the first clause of `least` characters; `end`, that of the sentence, if there is none."""
+    start = _skip_space(text, start)
+    if start == len(text) or text[start] in _NO_PROSE:
+        return end
+    last = start + limit if end is None else end.at
+    for match in _EARLY_CLAUSE.finditer(text, start, last):
+        clause = text[start : match.end()]
+        following = _skip_space(text, match.end())
+        goes_on = following < min(last, len(text)) and text[following].isalpha()
+        if goes_on and _long_enough(clause, least) and _closed(clause):
+            return _End(match.end(), whole=False)
+    return end
+
+
+def _long_enough(clause: str, least: int) -> bool:
+    wide = len(_WIDE_LETTER.findall(clause))
+    return len(clause) + (_WIDE_IS - 1) * wide >= least and len(clause.split()) + wide >= _LEAST_WORDS
+
+
+def _closed(clause: str) -> bool:
+    """Whether nothing that was opened in it, a bracket or an emphasis, is still open."""
+    pairs = all(clause.count(pair[0]) <= clause.count(pair[1]) for pair in _PAIRS)
+    return pairs and all(clause.count(twin) % 2 == 0 for twin in _TWINS)
 
 
 def _judge(text: str, start: int, match: re.Match[str], final: bool) -> int | None:

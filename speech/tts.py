@@ -2,8 +2,9 @@
 
 An engine turns text that can be said (see `speech.speakable`) into chunks of sound. Those that need the
 network or a model are backed by espeak-ng: a failed call is spoken by it at once, and for the next 60 s it
-speaks alone, so that no answer goes unspoken and nobody waits twice for the same dead server. It does not
-know whose answer it speaks, nor who listens.
+speaks alone, so that no answer goes unspoken and nobody waits twice for the same dead server. Whatever voice
+speaks instead of the one that was chosen says so in the first chunk's `notice`. It does not know whose
+answer it speaks, nor who listens.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Protocol, runtime_checkable
 from urllib.parse import urlsplit
 
@@ -30,12 +32,16 @@ class SynthesisError(Exception):
 
 
 class UnspokenError(SynthesisError):
-    """This text or language is not the engine's; the engine itself is well."""
+    """This text or language is not the engine's, and is not read; the engine itself is well."""
 
 
 @runtime_checkable
 class Synthesizer(Protocol):
-    """An engine. All of them give mono float32 at `speech.polish.RATE` samples per second."""
+    """An engine. All of them give mono float32 at `speech.polish.RATE` samples per second.
+
+    One whose first sound takes long may say so by an attribute `slow` that is true: then a `Speaker` gives it
+    a short first part of the answer.
+    """
 
     @property
     def name(self) -> str: ...
@@ -47,9 +53,22 @@ class Synthesizer(Protocol):
             text: what to say, as it is spoken.
             language: its language, ISO 639-1 or with a region ("en", "pt-BR").
 
-        Raises `SynthesisError`. Closing the iterator stops the work.
+        Where the engine knows when it says which word, the chunks have marks; their offsets are those of
+        `text`. Raises `SynthesisError`. Closing the iterator stops the work.
         """
         ...
+
+
+def is_slow(synthesizer: Synthesizer) -> bool:
+    """Whether the engine takes long to its first sound."""
+    return bool(getattr(synthesizer, "slow", False))
+
+
+def noticed(chunks: Iterable[AudioChunk], notice: str) -> Iterator[AudioChunk]:
+    """The same sound, with a notice on its first chunk."""
+    for chunk in chunks:
+        yield replace(chunk, notice=f"{notice} {chunk.notice}".strip()) if notice else chunk
+        notice = ""
 
 
 class WithStandby:
@@ -74,9 +93,13 @@ class WithStandby:
         """The name of the engine that would speak now."""
         return self._standby.name if self._resting() else self._engine.name
 
+    @property
+    def slow(self) -> bool:
+        return is_slow(self._standby if self._resting() else self._engine)
+
     def synthesize(self, text: str, language: str = "en") -> Iterator[AudioChunk]:
         if self._resting():
-            yield from self._standby.synthesize(text, language)
+            yield from self._instead(text, language, f"{self.name} is not to be had for now.")
             return
         begun = False
         try:
@@ -84,26 +107,40 @@ class WithStandby:
                 begun = True
                 yield chunk
         except UnspokenError as error:
-            self._say(f"{error} {self._standby.name} speaks it.")
-            yield from self._standby.synthesize(text, language)
+            notice = f"{error} {self._standby.name} reads it."
+            yield from self._instead(text, language, str(error), notice, tell=True)
         except SynthesisError as error:
-            self._rest(str(error))
+            notice = f"{error} {self._standby.name} speaks for now."
+            self._rest(notice)
             if begun:
                 log.info("%s broke off inside a sentence; %s repeats it", self.name, self._standby.name)
-            yield from self._standby.synthesize(text, language)
+            yield from self._instead(text, language, str(error), notice)
+
+    def _instead(
+        self, text: str, language: str, reason: str, notice: str = "", *, tell: bool = False
+    ) -> Iterator[AudioChunk]:
+        """The standby's sound, with the notice as soon as there is any; else why neither has it."""
+        try:
+            for chunk in noticed(self._standby.synthesize(text, language), notice):
+                if tell:
+                    self._say(notice)
+                    tell = False
+                yield chunk
+        except UnspokenError as error:
+            raise UnspokenError(f"{reason} {error}") from error
 
     def _resting(self) -> bool:
         with self._lock:
             return self._clock() < self._resting_until
 
-    def _rest(self, reason: str) -> None:
+    def _rest(self, notice: str) -> None:
         """Leave the engine alone for a while; said once, however many calls fail at the same time."""
         with self._lock:
             already = self._clock() < self._resting_until
             self._resting_until = self._clock() + REST_SECONDS
         if not already:
             log.warning("%s failed, %s speaks for %.0f s", self.name, self._standby.name, REST_SECONDS)
-            self._say(f"{reason} {self._standby.name} speaks for now.")
+            self._say(notice)
 
     def _say(self, message: str) -> None:
         if self._notify is not None:

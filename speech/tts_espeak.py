@@ -2,8 +2,8 @@
 
 The shared library and its voices come from the package espeakng-loader; nothing is installed on the system.
 The library holds its state in globals, so every call runs under one lock, and a long text is spoken in
-parts that each give the lock back. It does not know the network, and never reads a language with another
-language's voice.
+parts that each give the lock back. It tells when it says which word. It does not know the network, and never
+reads a language with another language's voice.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import re
 import tempfile
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,9 +23,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from speech.audio import AudioChunk, Samples, from_int16
-from speech.polish import polish
-from speech.sentences import split
-from speech.tts import Notify, SynthesisError, UnspokenError, base_language
+from speech.language import language_name
+from speech.marks import timed
+from speech.polish import BREATH, PAUSE, Sound, polish
+from speech.sentences import places
+from speech.tts import Notify, SynthesisError, UnspokenError, base_language, noticed
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +35,8 @@ _LOCK = threading.RLock()
 _SYNCHRONOUS = 2  # AUDIO_OUTPUT_SYNCHRONOUS: samples go to the callback, and the call returns after the last
 _DONT_EXIT = 0x8000
 _UTF8 = 1
+_WORD = 1  # espeakEVENT_WORD
+_NO_MORE_EVENTS = 0
 _RATE_PARAMETER = 1
 _WORDS_PER_MINUTE = 175
 _LONGEST_PATH = 120  # the library keeps the path of its data in a short buffer
@@ -40,6 +45,7 @@ _SPOKEN_AS = {
     "zh": "cmn",
     "zh-cn": "cmn",
     "zh-tw": "cmn",
+    "zh-hk": "yue",
     "no": "nb",
     "iw": "he",
     "in": "id",
@@ -66,7 +72,22 @@ class _Voice(ctypes.Structure):
     )
 
 
-_CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
+class _Event(ctypes.Structure):
+    _fields_ = (
+        ("type", ctypes.c_int),
+        ("unique_identifier", ctypes.c_uint),
+        ("text_position", ctypes.c_int),  # characters, from 1
+        ("length", ctypes.c_int),
+        ("audio_position", ctypes.c_int),  # ms
+        ("sample", ctypes.c_int),
+        ("user_data", ctypes.c_void_p),
+        ("id", ctypes.c_char * 8),
+    )
+
+
+_CALLBACK = ctypes.CFUNCTYPE(
+    ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event)
+)
 
 
 class _Spoken(NamedTuple):
@@ -92,6 +113,7 @@ class _Library:
             ) from error
         self.rate = self._initialize(Path(espeakng_loader.get_data_path()))
         self._pieces: list[Samples] = []
+        self._words: list[tuple[int, float]] = []
         self._callback = _CALLBACK(self._collect)  # kept, for the library holds a bare pointer to it
         self._lib.espeak_SetSynthCallback(self._callback)
         self.voices = self._list_voices()
@@ -126,30 +148,36 @@ class _Library:
                     found.setdefault(names[rank], spoken)
         return found
 
-    def _collect(self, samples: Any, count: int, _events: Any) -> int:
+    def _collect(self, samples: Any, count: int, events: Any) -> int:
         if samples and count:
             raw = np.ctypeslib.as_array(samples, shape=(count,))
             self._pieces.append(from_int16(raw.copy()))
+        at = 0
+        while events and events[at].type != _NO_MORE_EVENTS:
+            event, at = events[at], at + 1
+            if event.type == _WORD:
+                self._words.append((event.text_position - 1, event.sample / self.rate))
         return 0
 
-    def speak(self, text: str, voice: str, speed: float) -> Samples:
-        """The sound of `text`, (n,) at `rate`."""
+    def speak(self, text: str, voice: str, speed: float) -> tuple[Samples, list[tuple[int, float]]]:
+        """The sound of `text`, (n,) at `rate`; and for each word the library tells, its offset and second."""
         if self._lib.espeak_SetVoiceByName(voice.encode()) != 0:
             raise SynthesisError(
                 f"espeak-ng has no voice {voice}. Set PARLEY_VOICE to one it has, or leave it empty."
             )
         self._lib.espeak_SetParameter(_RATE_PARAMETER, round(_WORDS_PER_MINUTE * speed), 0)
-        self._pieces = []
+        self._pieces, self._words = [], []
         encoded = text.replace("\0", " ").encode("utf-8", "replace")
         status = self._lib.espeak_Synth(
             encoded, ctypes.c_size_t(len(encoded) + 1), 0, 1, 0, _UTF8, None, None
         )
         pieces, self._pieces = self._pieces, []
+        words, self._words = self._words, []
         if status != 0:
             raise SynthesisError(
                 f"espeak-ng failed (code {status}). Say it again, or choose another voice engine."
             )
-        return np.concatenate(pieces) if pieces else np.empty(0, np.float32)
+        return (np.concatenate(pieces) if pieces else np.empty(0, np.float32)), words
 
 
 def _codes(address: int | None) -> Iterator[str]:
@@ -196,36 +224,51 @@ class EspeakSynthesizer:
             pass
 
     def synthesize(self, text: str, language: str = "en") -> Iterator[AudioChunk]:
-        """`text` in chunks, the first after one sentence. `SynthesisError` if no voice speaks it."""
-        voice = self._voice_for(language)
-        self._warn_of_ideographs(text, voice)
-        for sentence in split(text):
+        """`text` in chunks, the first after one sentence. `UnspokenError` if no voice speaks it."""
+        voice, notice = self._voice_for(language)
+        notice = " ".join(filter(None, [notice, self._on_ideographs(text, voice)]))
+        if notice:
+            self._say(notice)
+        yield from noticed(self._sentences(text, voice), notice)
+
+    def _sentences(self, text: str, voice: str) -> Iterator[AudioChunk]:
+        for place in places(text):
             with _LOCK:
                 library = _library()
-                samples = library.speak(sentence, voice, self._speed)
+                samples, told = library.speak(place.text, voice, self._speed)
                 rate = library.rate
-            yield from polish([(samples, rate)], sentence)
+            marks = (
+                replace(mark, start=mark.start + place.start, end=mark.end + place.start)
+                for mark in timed(place.text, told, len(samples) / rate)
+            )
+            pause = PAUSE if place.whole else BREATH
+            yield from polish([Sound(samples, rate, tuple(marks))], place.text, pause=pause)
 
-    def _voice_for(self, language: str) -> str:
+    def _voice_for(self, language: str) -> tuple[str, str]:
+        """What the library calls the voice, and what is to be said of it."""
         with _LOCK:
             known = _library().voices
+        notice = ""
         if self._voice is not None:
             name, plus, variant = self._voice.partition("+")
             spoken = known[name.lower()]
             if _same_language(spoken.language, language):
-                return spoken.identifier + plus + variant
-            self._say(f"The voice {self._voice} does not speak {language}; another one reads this answer.")
+                return spoken.identifier + plus + variant, ""
+            notice = (
+                f"The voice {self._voice} does not speak {language_name(language)}; another one reads it."
+            )
         base = base_language(language)
         for code in (language.replace("_", "-").lower(), base):
             if found := known.get(_SPOKEN_AS.get(code, code)):
-                return found.identifier
+                return found.identifier, notice
         raise UnspokenError(
-            f"espeak-ng has no voice for the language {language!r}. Choose another engine by PARLEY_TTS."
+            f"espeak-ng has no voice for {language_name(language)}; PARLEY_TTS chooses another engine."
         )
 
-    def _warn_of_ideographs(self, text: str, voice: str) -> None:
-        if voice.endswith("/ja") and _IDEOGRAPH.search(text):
-            self._say("espeak-ng reads Japanese kana only, and no kanji; choose gTTS or Kokoro for Japanese.")
+    def _on_ideographs(self, text: str, voice: str) -> str:
+        if not voice.endswith("/ja") or not _IDEOGRAPH.search(text):
+            return ""
+        return "espeak-ng reads Japanese kana only, and no kanji; choose gTTS or Kokoro for Japanese."
 
     def _say(self, message: str) -> None:
         if message not in self._noticed:

@@ -17,8 +17,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from speech.audio import AudioChunk, AudioError, Samples, decode
+from speech.language import language_name
 from speech.polish import PAUSE, RATE, polish, stretched
-from speech.tts import SynthesisError, UnspokenError, base_language
+from speech.tts import SynthesisError, UnspokenError, base_language, noticed
 
 ADDRESS = "https://translate.google.com/_/TranslateWebserverUi/data/batchexecute"
 BUDGET = 2.0  # seconds for a request, from the first byte sent to the last received
@@ -50,6 +51,7 @@ class GttsSynthesizer:
     """
 
     name = "gtts"
+    slow = True
 
     def __init__(
         self,
@@ -70,7 +72,13 @@ class GttsSynthesizer:
 
     def synthesize(self, text: str, language: str = "en") -> Iterator[AudioChunk]:
         """`text` in chunks, the first after its first hundred characters."""
-        bodies = self._bodies(text, self._code(language))
+        code, notice = self._code(language), ""
+        if self._voice and not self._own(language):
+            notice = f"The voice {self._voice} does not speak {language_name(language)}; gTTS's own reads it."
+        yield from noticed(self._parts(text, code), notice)
+
+    def _parts(self, text: str, code: str) -> Iterator[AudioChunk]:
+        bodies = self._bodies(text, code)
         for at, body in enumerate(bodies):
             sound = self._sound(self._within_budget(body))
             yield from polish([(sound, RATE)], text, pause=PAUSE if at == len(bodies) - 1 else _INSIDE)
@@ -79,13 +87,17 @@ class GttsSynthesizer:
         from gtts.lang import tts_langs
 
         wanted = language.replace("_", "-").lower()
-        if self._voice and base_language(self._voice) == base_language(language):
+        if self._voice and self._own(language):
             wanted = self._voice.replace("_", "-").lower()
         base = base_language(wanted)
         code = _REGIONS.get(wanted) or _CODES.get(base, base)
         if code not in tts_langs():
-            raise UnspokenError(f"gTTS has no voice for the language {language!r}.")
+            raise UnspokenError(f"gTTS has no voice for {language_name(language)}.")
         return code
+
+    def _own(self, language: str) -> bool:
+        """Whether the voice that was chosen speaks the language."""
+        return base_language(self._voice or "") == base_language(language)
 
     def _bodies(self, text: str, code: str) -> list[str]:
         """The form data of the requests, one for each part of at most 100 characters."""

@@ -1,21 +1,24 @@
 """Kokoro: an open voice of 82 million parameters, in process, for nine languages.
 
-Its files come from the model hub, once (some 330 MB); offline only what is cached is used. Written against
-kokoro 0.9.4. It does not know what speaks when it fails.
+Its files come from the model hub, once (some 330 MB); offline only what is cached is used. In English it
+tells when it says which word. Written against kokoro 0.9.4. It does not know what speaks when it fails.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
 import numpy as np
 
-from speech.audio import AudioChunk, Samples
-from speech.polish import polish
-from speech.tts import Notify, SynthesisError, UnspokenError, base_language
+from speech.audio import AudioChunk
+from speech.language import language_name
+from speech.marks import timed
+from speech.polish import Sound, polish
+from speech.tts import Notify, SynthesisError, UnspokenError, base_language, noticed
 
 REPOSITORY = "hexgrad/Kokoro-82M"
 _WEIGHTS = "kokoro-v1_0.pth"
@@ -45,6 +48,7 @@ class KokoroSynthesizer:
     """
 
     name = "kokoro"
+    slow = True
 
     def __init__(
         self,
@@ -70,32 +74,46 @@ class KokoroSynthesizer:
 
     def synthesize(self, text: str, language: str = "en") -> Iterator[AudioChunk]:
         """`text` in chunks, the first after one sentence (or some 500 phonemes)."""
-        letter, voice = self._voice_for(language)
-        yield from polish(self._sound(text, letter, voice), text)
+        letter, voice, notice = self._voice_for(language)
+        if notice and self._notify is not None:
+            self._notify(notice)
+        yield from noticed(polish(self._sound(text, letter, voice), text), notice)
 
-    def _sound(self, text: str, letter: str, voice: str) -> Iterator[tuple[Samples, int]]:
-        with self._lock:
-            try:
-                pack = _file(f"voices/{voice}.pt", self._offline)
-                for result in self._pipeline(letter)(text, voice=pack, speed=self._speed):
-                    if result.audio is not None:
-                        yield np.asarray(result.audio, np.float32).reshape(-1), _RATE
-            except (RuntimeError, ValueError, OSError, ImportError) as error:
-                raise SynthesisError(f"Kokoro failed ({type(error).__name__}).") from error
+    def _sound(self, text: str, letter: str, voice: str) -> Iterator[Sound]:
+        results, offset = self._results(text, letter, voice), 0
+        while True:
+            with self._lock:  # not while the sound is taken, which may be at the pace of a listener
+                try:
+                    result = next(results, None)
+                except (RuntimeError, ValueError, OSError, ImportError) as error:
+                    raise SynthesisError(f"Kokoro failed ({type(error).__name__}).") from error
+            if result is None:
+                return
+            if result.audio is not None:
+                samples = np.asarray(result.audio, np.float32).reshape(-1)
+                part, events, offset = _told(text, offset, result)
+                marks = timed(part, events, len(samples) / _RATE)
+                begin = offset - len(part)
+                moved = (replace(mark, start=mark.start + begin, end=mark.end + begin) for mark in marks)
+                yield Sound(samples, _RATE, tuple(moved))
 
-    def _voice_for(self, language: str) -> tuple[str, str]:
+    def _results(self, text: str, letter: str, voice: str) -> Iterator[Any]:
+        pack = _file(f"voices/{voice}.pt", self._offline)
+        yield from self._pipeline(letter)(text, voice=pack, speed=self._speed)
+
+    def _voice_for(self, language: str) -> tuple[str, str, str]:
+        """The language's letter, the voice, and what is to be said of it."""
         wanted = language.replace("_", "-").lower()
         found = _LANGUAGES.get(wanted) or _LANGUAGES.get(base_language(wanted))
         if found is None:
-            raise UnspokenError(f"Kokoro has no voice for the language {language!r}.")
+            raise UnspokenError(f"Kokoro has no voice for {language_name(language)}.")
         letter, voice = found
         if self._voice is None:
-            return letter, voice
+            return letter, voice, ""
         if self._voice[0] == letter or (self._voice[0] in "ab" and letter in "ab"):
-            return self._voice[0], self._voice
-        if self._notify is not None:
-            self._notify(f"The voice {self._voice} does not speak {language}; {voice} reads this answer.")
-        return letter, voice
+            return self._voice[0], self._voice, ""
+        notice = f"The voice {self._voice} does not speak {language_name(language)}; {voice} reads it."
+        return letter, voice, notice
 
     def _pipeline(self, letter: str) -> Any:
         if letter not in self._pipelines:
@@ -103,6 +121,20 @@ class KokoroSynthesizer:
                 lang_code=letter, repo_id=REPOSITORY, model=self._model
             )
         return self._pipelines[letter]
+
+
+def _told(text: str, begin: int, result: Any) -> tuple[str, list[tuple[int, float]], int]:
+    """The part of `text` from `begin` on that a result says, its words' offsets there, and where it ends."""
+    events: list[tuple[int, float]] = []
+    at = begin
+    for token in getattr(result, "tokens", None) or ():  # only English has them
+        found = text.find(token.text, at)
+        if found < 0:
+            continue
+        at = found + len(token.text)
+        if token.start_ts is not None and any(char.isalnum() for char in token.text):
+            events.append((found - begin, float(token.start_ts)))
+    return text[begin:at], events, at
 
 
 @cache

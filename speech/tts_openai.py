@@ -1,22 +1,27 @@
 """An OpenAI-compatible speech server: POST /audio/speech, streamed as raw samples where the server can.
 
-It does not know what speaks when the server fails.
+Which language a voice speaks, only its name can tell, where it is named as Kokoro's or Piper's are; of others
+it is said that it is not known. It does not know what speaks when the server fails.
 """
 
 from __future__ import annotations
 
-import threading
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from speech.audio import AudioChunk, AudioError, Samples, decode, from_int16
+from speech.language import language_name
 from speech.polish import RATE, polish
-from speech.tts import SynthesisError
+from speech.tts import SynthesisError, UnspokenError, base_language, noticed
 
 CONNECT, FIRST = 2.0, 10.0  # seconds to connect, and until the next bytes
 _LARGEST = 100_000_000  # bytes
+_KOKORO_VOICE = re.compile(r"([abefhijpz])[fm]_\w+\Z")
+_KOKORO = {"a": "en", "b": "en", "e": "es", "f": "fr", "h": "hi", "i": "it", "j": "ja", "p": "pt", "z": "zh"}
+_PIPER_VOICE = re.compile(r"([a-z]{2,3})_[A-Z]{2}-\w+")
 
 
 class OpenAISynthesizer:
@@ -30,6 +35,7 @@ class OpenAISynthesizer:
     """
 
     name = "openai"
+    slow = True
 
     def __init__(
         self,
@@ -48,13 +54,27 @@ class OpenAISynthesizer:
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._client = httpx.Client(headers=headers, timeout=httpx.Timeout(timeout, connect=CONNECT))
         self._model, self._voice, self._speed = model, voice or "alloy", speed
-        self._lock = threading.Lock()
 
     def __repr__(self) -> str:
         return f"OpenAISynthesizer(url={self._url!r}, key=***, model={self._model!r})"
 
     def synthesize(self, text: str, language: str = "en") -> Iterator[AudioChunk]:
-        """`text` in chunks, as the server sends them; the server chooses its own way to read `language`."""
+        """`text` in chunks, as the server sends them; it is not told the language, but guesses it itself."""
+        yield from noticed(self._stream(text), self._notice(language))
+
+    def _notice(self, language: str) -> str:
+        """What is to be said of the voice. Raises `UnspokenError` if it is another language's."""
+        wanted, spoken = base_language(language), _language_of(self._voice)
+        if spoken == wanted or (spoken is None and wanted == "en"):
+            return ""
+        if spoken is not None:
+            raise UnspokenError(
+                f"The speech server's voice {self._voice} does not speak {language_name(language)}."
+            )
+        name = language_name(language)
+        return f"Whether the speech server's voice {self._voice} speaks {name} is not known; it reads it."
+
+    def _stream(self, text: str) -> Iterator[AudioChunk]:
         body = {
             "model": self._model,
             "voice": self._voice,
@@ -81,6 +101,14 @@ class OpenAISynthesizer:
             yield decode(b"".join(_bounded(response.iter_bytes())), RATE), RATE
         except AudioError as error:
             raise SynthesisError(f"The speech server sent {kind}, which is no sound.") from error
+
+
+def _language_of(voice: str) -> str | None:
+    """The language that a voice's name tells; None if it tells none."""
+    if kokoro := _KOKORO_VOICE.match(voice):
+        return _KOKORO[kokoro.group(1)]
+    piper = _PIPER_VOICE.match(voice)
+    return piper.group(1) if piper else None
 
 
 def _pcm(pieces: Iterator[bytes]) -> Iterator[tuple[Samples, int]]:

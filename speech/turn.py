@@ -1,7 +1,8 @@
 """One spoken answer: pieces of text in, chunks of sound out, in order, while the text is still being written.
 
 A `Speaker` cuts the pieces into sentences, makes each sayable and has it synthesised in a thread of its
-own, ahead of whoever plays it. It knows neither where the text comes from nor where the sound goes.
+own, ahead of whoever plays it. It says which words of the text are spoken when. It knows neither where the
+text comes from nor where the sound goes.
 """
 
 from __future__ import annotations
@@ -10,17 +11,26 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 
 from speech.audio import AudioChunk, Samples
 from speech.language import guess_language
-from speech.sentences import SentenceSplitter, speakable
-from speech.tts import SynthesisError, Synthesizer
+from speech.marks import Said, Track
+from speech.polish import BREATH, PAUSE
+from speech.sentences import Place, SentenceSplitter, speakable
+from speech.tts import SynthesisError, Synthesizer, UnspokenError, is_slow
 
 log = logging.getLogger(__name__)
 
-AHEAD_SECONDS = 30.0  # of sound that is made before it is fetched
+AHEAD_SECONDS = 4.0  # of sound that is made before it is fetched
+_FIRST_PARTS = (
+    25,
+    60,
+)  # least characters of the first parts of an answer, for an engine that is slow to begin
+_SHORT, _JOINED = 30, 160  # characters: a sentence that is joined to the next, and all of them together
+_LOW, _LOW_IF_SLOW = 0.4, 1.5  # seconds left to play at which a clause is said without its sentence
 
 
 class Speaker:
@@ -29,12 +39,21 @@ class Speaker:
     All methods may be called from any thread. Nothing that goes wrong in the voice raises here: it becomes a
     notice, and the next sentence is tried. The threads end when the sound has been taken, or after `stop`.
 
+    Each chunk's marks are places in the text that was fed since the last `replace`. A sentence has its mark
+    on its first chunk, a sentence that is said in parts has one for each part; words have theirs where the
+    engine tells them.
+
+    An engine that is slow to begin gets a short first part of the answer, and short sentences together.
+    Whatever the engine, when the sound is about to run out before a sentence is complete, its first clause
+    is said.
+
     Args:
         synthesizer: the voice.
         on_chunk: called with each chunk, in order, in a thread of the speaker's own; without it, iterate.
         on_notice: called with a sentence for the person when something could not be spoken.
         language: of the answer; None: guessed from each sentence.
         otherwise: the language while it cannot be told, best the question's.
+        ahead: seconds of sound that are made before they are taken.
     """
 
     def __init__(
@@ -45,6 +64,7 @@ class Speaker:
         on_notice: Callable[[str], None] | None = None,
         language: str | None = None,
         otherwise: str = "en",
+        ahead: float = AHEAD_SECONDS,
     ) -> None:
         self._synthesizer, self._notify = synthesizer, on_notice
         self._fixed, self._language = language, language or otherwise
@@ -52,7 +72,10 @@ class Speaker:
         self._pieces: deque[str] = deque()
         self._chunks: deque[AudioChunk] = deque()
         self._splitter = SentenceSplitter()
-        self._fed_all = self._said_all = self._stopped = False
+        self._fed_all = self._said_all = self._stopped = self._paused = False
+        self._ahead = ahead
+        self._begun = 0  # parts of the text that have been begun
+        self._plays_until = self._paused_at = 0.0  # if what was taken is played as it is taken
         self._version = 0  # of the text; `replace` begins a new one
         self._noticed: set[str] = set()
         self._made = time.monotonic()
@@ -92,10 +115,27 @@ class Speaker:
         """What follows replaces the text so far: what has not been taken yet is never heard."""
         with self._changed:
             self._version += 1
+            self._begun = 0
             self._pieces.clear()
             self._chunks.clear()
             self._splitter = SentenceSplitter()
             self._changed.notify_all()
+
+    def pause(self) -> None:
+        """Nothing is synthesised or given out until `resume`; what the engine is in the middle of is kept."""
+        with self._changed:
+            if not self._paused:
+                self._paused, self._paused_at = True, time.monotonic()
+                self._changed.notify_all()
+
+    def resume(self) -> None:
+        """Go on where `pause` has stopped."""
+        with self._changed:
+            if self._paused:
+                self._paused = False
+                if self._plays_until > self._paused_at:
+                    self._plays_until += time.monotonic() - self._paused_at
+                self._changed.notify_all()
 
     def stop(self) -> None:
         """Be silent: no chunk is given out any more, and everything held is let go."""
@@ -122,10 +162,13 @@ class Speaker:
 
     def _next_chunk(self) -> AudioChunk | None:
         with self._changed:
-            self._changed.wait_for(lambda: self._chunks or self._said_all or self._stopped)
+            self._changed.wait_for(
+                lambda: self._stopped or (not self._paused and (self._chunks or self._said_all))
+            )
             if self._stopped or not self._chunks:
                 return None
             chunk = self._chunks.popleft()
+            self._plays_until = max(self._plays_until, time.monotonic()) + chunk.seconds
             self._changed.notify_all()
             return chunk
 
@@ -140,42 +183,71 @@ class Speaker:
     def _work(self) -> None:
         try:
             self._guarded(warm)
-            while (found := self._next_sentences()) is not None:
-                version, sentences = found
-                for sentence in sentences:
-                    self._guarded(partial(self._say, sentence, version))
+            while (found := self._next_parts()) is not None:
+                version, parts = found
+                for part in parts:
+                    self._guarded(partial(self._say, part, version))
         finally:
             with self._changed:
                 self._said_all = True
                 self._changed.notify_all()
 
-    def _next_sentences(self) -> tuple[int, list[str]] | None:
-        """Sentences that are sure, with the version of the text that they are from; None at the end."""
+    def _next_parts(self) -> tuple[int, list[list[Place]]] | None:
+        """What is to be said next, with the version of the text that it is from; None at the end."""
         with self._changed:
-            self._changed.wait_for(lambda: self._pieces or self._fed_all)
-            if self._stopped:
-                return None
-            if self._pieces:
-                text = "".join(self._pieces)
-                self._pieces.clear()
-                return self._version, self._splitter.feed(text)
-            rest = self._splitter.finish()
-            return (self._version, rest) if rest else None
+            while True:
+                self._changed.wait_for(lambda: self._stopped or not self._paused)
+                if self._stopped:
+                    return None
+                if found := self._sure_places():
+                    self._begun += len(found)
+                    together = _SHORT if is_slow(self._synthesizer) else 0
+                    return self._version, _joined(found, together)
+                if self._fed_all:
+                    return None
+                more = self._left() - self._low
+                self._changed.wait_for(
+                    lambda: self._pieces or self._fed_all or self._stopped,
+                    timeout=more if more > 0 and self._splitter.rest else None,
+                )
 
-    def _say(self, sentence: str, version: int) -> None:
-        """Synthesise one sentence into the queue, unless it was stopped or replaced meanwhile."""
+    def _sure_places(self) -> list[Place]:
+        """The sentences that are sure now, or the clause that must do."""
+        text = "".join(self._pieces)
+        self._pieces.clear()
+        splitter, final = self._splitter, self._fed_all
+        if self._begun < len(_FIRST_PARTS) and is_slow(self._synthesizer):
+            return splitter.places(text, final=final, early=_FIRST_PARTS[self._begun])
+        if found := splitter.places(text, final=final):
+            return found
+        runs_low = self.first_audio is not None and self._left() < self._low
+        return splitter.places(early=_FIRST_PARTS[0]) if runs_low else []
+
+    @property
+    def _low(self) -> float:
+        return _LOW_IF_SLOW if is_slow(self._synthesizer) else _LOW
+
+    def _left(self) -> float:
+        """Seconds of sound that are still to be heard."""
+        return max(0.0, self._plays_until - time.monotonic()) + self._held()
+
+    def _say(self, places: list[Place], version: int) -> None:
+        """Synthesise sentences, or a part of one, into the queue, unless they are not wanted any more."""
         if self._gone(version):
             return
         if self._fixed is None:
-            self._language = guess_language(sentence, self._language)
-        text = speakable(sentence, self._language)
-        if text:
-            self._synthesize(text, version)
+            self._language = guess_language(" ".join(place.text for place in places), self._language)
+        sentences = [Said(place.text, place.start, speakable(place.text, self._language)) for place in places]
+        track = Track([sentence for sentence in sentences if sentence.spoken])
+        if track.text:
+            self._synthesize(track, version, goes_on=not places[-1].whole)
 
     def _guarded(self, work: Callable[[], None]) -> None:
         """Do a part of the work; what goes wrong in it is told, and ends nothing but that part."""
         try:
             work()
+        except UnspokenError as error:
+            self._report(f"Not read aloud: {error}")
         except SynthesisError as error:
             self._report(str(error))
         except (
@@ -184,11 +256,13 @@ class Speaker:
             log.error("the voice failed with %s", type(error).__name__)
             self._report(f"A sentence could not be spoken ({type(error).__name__}). Its text is complete.")
 
-    def _synthesize(self, text: str, version: int) -> None:
-        chunks = self._synthesizer.synthesize(text, self._language)
+    def _synthesize(self, track: Track, version: int, goes_on: bool) -> None:
+        chunks = self._synthesizer.synthesize(track.text, self._language)
         try:
-            for chunk in chunks:
-                if not self._put(chunk, version):
+            for chunk in _with_a_breath(chunks) if goes_on else chunks:
+                if chunk.notice:
+                    self._report(chunk.notice)
+                if not self._put(replace(chunk, marks=track.moved(chunk.marks)), version):
                     return
         finally:
             close = getattr(chunks, "close", None)
@@ -198,7 +272,9 @@ class Speaker:
     def _put(self, chunk: AudioChunk, version: int) -> bool:
         """Hold the chunk out, waiting while much is held already; False if it is no longer wanted."""
         with self._changed:
-            self._changed.wait_for(lambda: self._gone(version) or self._held() < AHEAD_SECONDS)
+            self._changed.wait_for(
+                lambda: self._gone(version) or (not self._paused and self._held() < self._ahead)
+            )
             if self._gone(version):
                 return False
             if self.first_audio is None:
@@ -218,6 +294,45 @@ class Speaker:
         if self._notify is not None and message not in self._noticed and not self._stopped:
             self._noticed.add(message)
             self._notify(message)
+
+
+def _joined(places: Sequence[Place], short: int) -> list[list[Place]]:
+    """What is said in one go: each place by itself, but those of under `short` characters with the next."""
+    groups: list[list[Place]] = []
+    for place in places:
+        group = groups[-1] if groups else []
+        length = sum(len(member.text) for member in group)
+        if group and group[-1].whole and length < short and length + len(place.text) <= _JOINED:
+            group.append(place)
+        else:
+            groups.append([place])
+    return groups
+
+
+def _with_a_breath(chunks: Iterable[AudioChunk]) -> Iterator[AudioChunk]:
+    """The same sound, with a breath after it instead of the pause after a sentence."""
+    held: list[AudioChunk] = []
+    for chunk in chunks:
+        if not chunk.pause:
+            yield from held
+            held.clear()
+            yield chunk
+        else:
+            held.append(chunk)
+    yield from reversed(_cut_pauses(held))
+
+
+def _cut_pauses(held: list[AudioChunk]) -> list[AudioChunk]:
+    """The chunks, last first, without as much of their pauses as a breath is shorter than a pause."""
+    kept = []
+    surplus = PAUSE - BREATH
+    for chunk in reversed(held):
+        cut = min(chunk.pause, round(surplus * chunk.rate))
+        surplus -= cut / chunk.rate
+        samples = chunk.samples[: len(chunk.samples) - cut]
+        if len(samples):
+            kept.append(replace(chunk, samples=samples, pause=chunk.pause - cut))
+    return kept
 
 
 def warm() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import types
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -34,10 +35,43 @@ class KModel:
 
 
 @dataclass
+class Token:
+    text: str
+    tag: str
+    whitespace: str
+    phonemes: str | None = None
+    start_ts: float | None = None
+    end_ts: float | None = None
+
+
+@dataclass
+class Output:
+    audio: torch.Tensor
+    pred_dur: torch.Tensor | None = None
+
+
+@dataclass
 class Result:
     graphemes: str
     phonemes: str
-    audio: torch.Tensor | None
+    tokens: list[Token] | None = None
+    output: Output | None = None
+    text_index: int | None = None
+
+    @property
+    def audio(self) -> torch.Tensor | None:
+        return None if self.output is None else self.output.audio
+
+
+def tokens_of(text: str, seconds: float) -> list[Token]:
+    """The text's words and marks, spread evenly over a sound that begins after 0.4 s of silence."""
+    found = [Token(match[1], "", match[2]) for match in re.finditer(r"([\w'’-]+|[^\w\s])(\s*)", text)]
+    said = [token for token in found if token.text[0].isalnum()]
+    for at, token in enumerate(said):
+        token.phonemes = token.text
+        token.start_ts = 0.4 + seconds * at / len(said)
+        token.end_ts = 0.4 + seconds * (at + 1) / len(said)
+    return found
 
 
 class KPipeline:
@@ -67,8 +101,11 @@ class KPipeline:
         assert voice is not None
         assert voice.endswith(".pt")  # only a file's path keeps the package from asking the hub
         self.spoken.append((self.lang_code, voice, speed))
-        yield Result("", "", None)
-        yield Result(text, "hum", torch.from_numpy(np.array(tone(0.1 + 0.04 * len(text) / speed))))
+        yield Result("", "")
+        seconds = 0.1 + 0.04 * len(text) / speed
+        output = Output(torch.from_numpy(np.array(tone(seconds))))
+        timed = tokens_of(text, seconds) if self.lang_code in "ab" else None
+        yield Result(text, "hum", timed, output)
 
 
 class _Logger:
