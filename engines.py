@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from rag.retriever import HybridRetriever, Reranker
     from rag.store import ChunkStore
     from speech.asr import Transcriber, Transcript
+    from speech.audio import Samples
+    from speech.live import LiveTranscript
     from speech.tts import Synthesizer
 
 log = logging.getLogger(__name__)
@@ -252,10 +254,40 @@ class Engines:
         """What is said in a recording of any common format; `Stopped` soon after `should_stop` is true."""
         from speech.audio import decode
 
+        return self.hear(decode(recording), language, should_stop)
+
+    def hear(
+        self,
+        samples: Samples,
+        language: str | None = None,
+        should_stop: Callable[[], bool] | None = None,
+    ) -> Transcript:
+        """What is said in `samples` (n,) at 16 kHz; `Stopped` soon after `should_stop` is true."""
         engine = self.hearing()
-        hint = None if engine.name == "pocketsphinx" else self._hint()
+        return engine.transcribe(
+            samples, self._spoken_language(language), self._hint_for(engine), should_stop
+        )
+
+    def live_words(
+        self, on_text: Callable[[str], None], language: str | None = None
+    ) -> LiveTranscript | None:
+        """The words of an utterance while it is spoken; None where there is no way to have them in time."""
+        from speech.live import open_live
+
+        if self.transcriber.ready() is None:
+            return None
+        engine = self.hearing()
+        return open_live(
+            engine, on_text, language=self._spoken_language(language), hint=self._hint_for(engine)
+        )
+
+    def _spoken_language(self, language: str | None) -> str | None:
+        """The language that is wished or set; None where the recogniser is to find out."""
         chosen = language or self.settings.language
-        return engine.transcribe(decode(recording), None if chosen == "auto" else chosen, hint, should_stop)
+        return None if chosen == "auto" else chosen
+
+    def _hint_for(self, engine: Transcriber) -> str | None:
+        return None if engine.name == "pocketsphinx" else self._hint()
 
     def _hint(self) -> str:
         """Names in the documents, for Whisper; made once for each state of the index."""

@@ -21,6 +21,9 @@ from rag.cancel import Cancelled, CancelToken, scope
 from settings import Settings
 
 if TYPE_CHECKING:
+    import uvicorn
+    from fastapi import FastAPI
+
     from rag.corpus import Corpus
     from rag.store import Page
     from speech.turn import Speaker
@@ -43,7 +46,7 @@ def run(settings: Settings) -> int:
         serving = Serving(engines)
         app = build_ui(serving.services())
         serving.start()
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=3))
+        server = uvicorn.Server(_config(app))
         _announce(listener)
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises it again when it has closed
         try:
@@ -53,6 +56,21 @@ def run(settings: Settings) -> int:
         finally:
             serving.stop()
     return 0
+
+
+def _config(app: FastAPI) -> uvicorn.Config:
+    """How the page is served: sound is not compressed, and a connection that is gone is noticed soon."""
+    import uvicorn
+
+    return uvicorn.Config(
+        app,
+        log_level="warning",
+        timeout_graceful_shutdown=3,
+        ws_max_size=1 << 16,
+        ws_per_message_deflate=False,
+        ws_ping_interval=10,
+        ws_ping_timeout=10,
+    )
 
 
 def bind(settings: Settings) -> socket.socket:
@@ -141,7 +159,7 @@ class Serving:
                 log.warning("%s", error)
 
     def services(self) -> Services:
-        from ui.services import Services
+        from ui.services import Listening, Services
 
         settings, engines = self._settings, self._engines
         return Services(
@@ -149,6 +167,8 @@ class Serving:
             library=self._library,
             pages=self._pages,
             transcribe=engines.transcribe,
+            hear=engines.hear,
+            live=engines.live_words,
             speak=self._speak,
             voices=self._voices,
             engines=self._states,
@@ -157,6 +177,7 @@ class Serving:
             agree=engines.agree_to_download,
             users=settings.users,
             local_only=_is_loopback(settings.host),
+            listening=Listening(settings.endpoint_min, settings.endpoint_max, settings.interrupt),
             hosts=settings.hosts,
         )
 
@@ -207,7 +228,7 @@ class Serving:
         return Speaker(
             synthesizer,
             on_notice=request.on_notice,
-            otherwise=guess_language(request.question, otherwise=likely),
+            otherwise=request.language or guess_language(request.question, otherwise=likely),
         )
 
     # What is active

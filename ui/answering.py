@@ -5,9 +5,10 @@ It does not know whose answer it is, nor how the lines travel.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import threading
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -21,9 +22,26 @@ from ui.spoken import Spoken
 
 log = logging.getLogger(__name__)
 
+Line = dict[str, Any]
+_STAGES: dict[type[Event], str] = {
+    Standalone: "standalone",
+    Sources: "retrieval",
+    Token: "first_token",
+    Done: "total",
+}
+
 
 class Running:
-    """One answer on its way: a thread reads its events, keeps the turn, feeds the voice and the page."""
+    """One answer on its way: a thread reads its events, keeps the turn, feeds the voice and the page.
+
+    Until `commit` it is a guess: nothing of it is kept, shown or heard. All methods may be called from any
+    thread.
+
+    Args:
+        deliver: takes the lines in order, None after the last; quick, from any thread.
+        replaces: the turn that goes when this one is answered.
+        timed: told its stages once, in seconds: when it is first heard, or complete if it has no voice.
+    """
 
     def __init__(
         self,
@@ -31,14 +49,17 @@ class Running:
         turn: Turn,
         store: Conversations,
         spoken: Spoken | None,
-        loop: asyncio.AbstractEventLoop,
+        deliver: Callable[[Line | None], None],
         *,
         replaces: Turn | None = None,
+        timed: Callable[[Mapping[str, float]], None] = lambda timings: None,
     ) -> None:
         self._answer, self._turn, self._store, self._spoken = answer, turn, store, spoken
-        self._loop, self._replaces = loop, replaces
-        self.lines: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
-        self._lock = threading.Lock()
+        self._deliver, self._replaces, self._timed = deliver, replaces, timed
+        self._lock = threading.RLock()
+        self._early: list[Line | None] | None = []  # lines that came before `commit`
+        self._since = time.monotonic()  # what the stages are counted from
+        self._moments: dict[str, float] = {}  # stage → time.monotonic()
         self._ended = False
         threading.Thread(target=self._run, name="page-answer", daemon=True).start()
 
@@ -47,12 +68,50 @@ class Running:
         return self._turn
 
     @property
-    def plan(self) -> dict[str, bool]:
+    def ended(self) -> bool:
+        """Whether no more text comes."""
+        return self._ended
+
+    def commit(
+        self, conversation: str, *, since: float | None = None, times: Mapping[str, float] | None = None
+    ) -> Turn:
+        """Keep it in the conversation, show and speak it.
+
+        `since` (`time.monotonic`) is what its stages are counted from, `times` are stages before its own.
+        """
+        with self._lock:
+            self._since = self._since if since is None else since
+            earlier = self._turn.timings | dict(times or {})
+            self._turn = replace(self._turn, timings=earlier | self._measured())
+            self._turn = self._store.add(conversation, self._turn)
+            early, self._early = self._early or [], None
+            self._deliver({"type": "turn", "id": self._turn.id, **self._plan})
+            if self._ended:
+                self._save_last()
+            for line in early:
+                self._deliver(self._renewed(line))
+        if self._spoken is not None:
+            self._spoken.release()
+        return self._turn
+
+    @property
+    def _plan(self) -> dict[str, bool]:
         """Whether it will be spoken, and whether it replaces the turn that the page wants replaced."""
         return {"spoken": self._spoken is not None, "replaces": self._replaces is not None}
 
+    def pause(self) -> None:
+        """Nothing is written or heard until `resume`."""
+        self._answer.pause()
+        if self._spoken is not None:
+            self._spoken.pause()
+
+    def resume(self) -> None:
+        self._answer.resume()
+        if self._spoken is not None:
+            self._spoken.resume()
+
     def stop(self, shown: int | None = None) -> None:
-        """End the answer now; what was `shown` of it is what is kept."""
+        """End the answer now; what was `shown` of it (UTF-16 units) is what is kept."""
         self._answer.close()
         if not self._end("stopped", shown):
             return
@@ -60,12 +119,42 @@ class Running:
             self._spoken.stop()
         self._put(None)
 
-    def heard(self, first_audio: float) -> None:
-        """The page says after how many seconds the answer was first heard."""
+    def interrupt(self) -> str:
+        """End the answer and its voice now; what was heard of it is what is kept, and returned."""
+        self._answer.close()
         with self._lock:
-            self._turn = replace(self._turn, timings=self._turn.timings | {"first_audio": first_audio})
+            heard = self._turn.answer
+            if self._spoken is not None:
+                heard = heard[: self._spoken.heard]
+                self._spoken.stop()
+            self._ended = True
+            self._turn = replace(
+                self._turn, answer=heard, state="interrupted", timings=self._turn.timings | self._measured()
+            )
+            self._save_last()
+        self._put(None)
+        return heard
+
+    def heard(self, first_audio: float) -> dict[str, float]:
+        """The page hears it for the first time, that many seconds after `since`; all its stages."""
+        with self._lock:
+            first = "first_audio" not in self._turn.timings
+            timings = self._turn.timings | self._measured() | {"first_audio": first_audio}
+            self._turn = replace(self._turn, timings=timings)
             if self._ended:
-                self._store.save(self._turn)
+                self._save()
+        if first:
+            self._timed(timings)
+        return timings
+
+    def heard_now(self, late: float) -> dict[str, float]:
+        """The page hears it for the first time, `late` seconds from this moment; all its stages."""
+        return self.heard(time.monotonic() + late - self._since)
+
+    def _measured(self) -> dict[str, float]:
+        """Its own stages so far, in seconds after `since`."""
+        moments = self._moments | (self._spoken.moments if self._spoken is not None else {})
+        return {name: max(0.0, at - self._since) for name, at in moments.items()}
 
     def _end(self, state: str, shown: int | None = None, reason: str = "") -> bool:
         """Keep the turn as it is, unless it has ended already."""
@@ -79,9 +168,13 @@ class Running:
             self._save_last()
         return True
 
+    def _save(self) -> None:
+        if self._early is None:
+            self._store.save(self._turn)
+
     def _save_last(self) -> None:
         """Keep the turn that has ended; the one that it replaces goes, but an answer only for an answer."""
-        self._store.save(self._turn)
+        self._save()
         if self._replaces is not None and (self._turn.state == "done" or not self._replaces.answer):
             self._store.remove(self._replaces)
 
@@ -99,18 +192,34 @@ class Running:
             self._answer.close()
             self._put(None)
 
-    def _take(self, event: Event) -> dict[str, Any] | None:
+    def _take(self, event: Event) -> Line | None:
         """Keep what the event says; the line for the page, or None after a stop."""
+        if stage := _STAGES.get(type(event)):
+            self._moments.setdefault(stage, time.monotonic())
+        if self._spoken is not None:
+            self._speak(event)
         with self._lock:
             if self._ended:
                 return None
             self._turn = keep(self._turn, event)
             if isinstance(event, Done):
                 self._ended = True
+                self._turn = replace(self._turn, timings=self._turn.timings | self._measured())
                 self._save_last()
-        if self._spoken is not None:
-            _speak(self._spoken, event)
+        if isinstance(event, Done) and self._spoken is None:
+            self._timed(self._turn.timings)
         return line_of(event, self._turn)
+
+    def _speak(self, event: Event) -> None:
+        if self._spoken is None or self._ended:
+            return
+        match event:
+            case Token(text):
+                self._spoken.feed(text)
+            case Replaced():
+                self._spoken.replace()
+            case Done():
+                self._spoken.finish()
 
     def _fail(self, reason: str) -> None:
         if not self._end("failed", reason=reason):
@@ -119,9 +228,16 @@ class Running:
             self._spoken.stop()
         self._put({"type": "failed", "reason": reason})
 
-    def _put(self, line: dict[str, Any] | None) -> None:
-        if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self.lines.put_nowait, line)
+    def _renewed(self, line: Line | None) -> Line | None:
+        """A line from before `commit`, with what only the commit knows."""
+        return {"type": "done", "turn": shown(self._turn)} if line and line["type"] == "done" else line
+
+    def _put(self, line: Line | None) -> None:
+        with self._lock:
+            if self._early is None:
+                self._deliver(line)
+            else:
+                self._early.append(line)
 
 
 def keep(turn: Turn, event: Event) -> Turn:
@@ -149,7 +265,7 @@ def keep(turn: Turn, event: Event) -> Turn:
             )
 
 
-def line_of(event: Event, turn: Turn) -> dict[str, Any]:
+def line_of(event: Event, turn: Turn) -> Line:
     """The event as the page reads it."""
     match event:
         case Standalone():
@@ -187,16 +303,6 @@ def passage_of(document: Document) -> Passage:
         title=str(data.get("title") or ""),
         section=str(data.get("section") or ""),
     )
-
-
-def _speak(spoken: Spoken, event: Event) -> None:
-    match event:
-        case Token(text):
-            spoken.feed(text)
-        case Replaced():
-            spoken.replace()
-        case Done():
-            spoken.finish()
 
 
 def _cut(text: str, units: int) -> str:

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -23,16 +24,19 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response, Streami
 from pydantic import BaseModel, Field
 from starlette.types import Receive, Scope, Send
 
-from ui.answering import Running, shown
+from ui.answering import Line, Running, shown
 from ui.conversations import Conversations, Turn, as_markdown, messages
+from ui.metrics import Metrics
 from ui.services import Services
+from ui.spoken import Spoken
 from ui.voice import Voices, Wish
 from ui.web_io import owner_of, refuse
 
 log = logging.getLogger(__name__)
 
 MAX_QUESTION = 8000  # characters
-_GONE = "This conversation is not here any more. Start a new one."
+REMEMBERED = 1000  # conversations whose latest answer is kept at hand
+GONE = "This conversation is not here any more. Start a new one."
 
 
 class Ask(BaseModel):
@@ -72,41 +76,63 @@ class Heard(BaseModel):
 class Chat:
     """What the routes below do; one for the page, with nothing in it that belongs to one person."""
 
-    def __init__(self, services: Services, store: Conversations, voices: Voices) -> None:
-        self._services, self.store, self._voices = services, store, voices
+    def __init__(self, services: Services, store: Conversations, voices: Voices, metrics: Metrics) -> None:
+        self._services, self.store, self._voices, self._metrics = services, store, voices, metrics
         self._running: dict[str, Running] = {}  # conversation → its answer
         self._feedback = Feedback(services.data / "feedback.jsonl")
 
-    def begin(self, owner: str, conversation: str, ask: Ask, loop: asyncio.AbstractEventLoop) -> Running:
+    def begin(
+        self, owner: str, conversation: str, ask: Ask, deliver: Callable[[Line | None], None]
+    ) -> Running:
         """Start an answer; one that still runs in the same conversation ends."""
         self.stop(conversation)
         before = self.store.turns(owner, conversation)
         last = before[-1] if before else None
         replaced = last if last is not None and last.id == ask.again else None
         history = messages(before[:-1] if replaced else before)
-        turn = self.store.add(conversation, Turn(ask.question, timings=dict(ask.timings)))
         answer = self._services.assistant.answer(ask.question, history)
         spoken = self._voices.begin(owner, ask.wish(), ask.question)
-        running = Running(answer, turn, self.store, spoken, loop, replaces=replaced)
-        self._running[conversation] = running
+        timed = partial(self._metrics.turn, spoken=False)
+        turn = Turn(ask.question)
+        running = Running(answer, turn, self.store, spoken, deliver, replaces=replaced, timed=timed)
+        self.adopt(conversation, running)
+        running.commit(conversation, times=ask.timings)
         return running
 
+    def propose(
+        self,
+        owner: str,
+        conversation: str,
+        question: str,
+        language: str | None,
+        spoken: Spoken | None,
+        deliver: Callable[[Line | None], None],
+    ) -> Running:
+        """Start an answer that may come to nothing: until it is committed, nobody knows of it."""
+        history = messages(self.store.turns(owner, conversation))
+        answer = self._services.assistant.answer(question, history, language=language)
+        timed = partial(self._metrics.turn, spoken=True)
+        return Running(answer, Turn(question), self.store, spoken, deliver, timed=timed)
+
+    def adopt(self, conversation: str, running: Running) -> None:
+        """This is what answers in the conversation now."""
+        self.stop(conversation)
+        self._running[conversation] = running
+        while len(self._running) > REMEMBERED:
+            self._running.pop(next(iter(self._running))).stop()
+
     def stop(self, conversation: str, shown: int | None = None) -> None:
-        if running := self._running.pop(conversation, None):
+        if running := self._running.get(conversation):
             running.stop(shown)
 
-    def leave(self, conversation: str, running: Running) -> None:
-        """Nobody reads this answer any more."""
-        running.stop()
-        if self._running.get(conversation) is running:
-            del self._running[conversation]
-
-    def heard(self, conversation: str, turn: Turn, first_audio: float) -> None:
+    def heard(self, conversation: str, turn: Turn, first_audio: float) -> dict[str, float]:
+        """The page heard the turn for the first time; all its stages, in seconds."""
         running = self._running.get(conversation)
         if running is not None and running.turn.id == turn.id:
-            running.heard(first_audio)
-        else:
-            self.store.save(replace(turn, timings=turn.timings | {"first_audio": first_audio}))
+            return running.heard(first_audio)
+        timings = turn.timings | {"first_audio": first_audio}
+        self.store.save(replace(turn, timings=timings))
+        return timings
 
     def turn(self, owner: str, conversation: str, identifier: int) -> Turn | None:
         turns = self.store.turns(owner, conversation)
@@ -126,8 +152,8 @@ class Chat:
 class _Lines(StreamingResponse):
     """An answer as JSON lines. However the response ends, read to its end or left, `on_close` is called."""
 
-    def __init__(self, running: Running, on_close: Callable[[], None]) -> None:
-        super().__init__(self._lines(running), media_type="application/x-ndjson")
+    def __init__(self, lines: asyncio.Queue[Line | None], on_close: Callable[[], None]) -> None:
+        super().__init__(self._lines(lines), media_type="application/x-ndjson")
         self._on_close = on_close
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -137,9 +163,8 @@ class _Lines(StreamingResponse):
             asyncio.get_running_loop().run_in_executor(None, self._on_close)
 
     @staticmethod
-    async def _lines(running: Running) -> AsyncIterator[str]:
-        yield _json_line({"type": "turn", "id": running.turn.id, **running.plan})
-        while (line := await running.lines.get()) is not None:
+    async def _lines(lines: asyncio.Queue[Line | None]) -> AsyncIterator[str]:
+        while (line := await lines.get()) is not None:
             yield _json_line(line)
 
 
@@ -164,6 +189,18 @@ class Feedback:
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
+def _into(
+    lines: asyncio.Queue[Line | None], loop: asyncio.AbstractEventLoop
+) -> Callable[[Line | None], None]:
+    """Puts lines into the queue of a loop, from any thread."""
+
+    def deliver(line: Line | None) -> None:
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(lines.put_nowait, line)
+
+    return deliver
+
+
 def _json_line(line: dict[str, Any]) -> str:
     return json.dumps(line, ensure_ascii=False) + "\n"
 
@@ -183,13 +220,13 @@ def chat_routes(chat: Chat) -> APIRouter:
     @router.get("/{conversation}")
     def read(request: Request, conversation: str) -> Response:
         if not store.owns(owner_of(request), conversation):
-            return refuse(404, _GONE)
+            return refuse(404, GONE)
         return JSONResponse({"turns": [shown(turn) for turn in store.turns(owner_of(request), conversation)]})
 
     @router.delete("/{conversation}")
     def delete(request: Request, conversation: str) -> Response:
         if not store.owns(owner_of(request), conversation):
-            return refuse(404, _GONE)
+            return refuse(404, GONE)
         chat.stop(conversation)
         store.delete(owner_of(request), conversation)
         return JSONResponse({})
@@ -197,7 +234,7 @@ def chat_routes(chat: Chat) -> APIRouter:
     @router.get("/{conversation}/export")
     def export(request: Request, conversation: str) -> Response:
         if not store.owns(owner_of(request), conversation):
-            return refuse(404, _GONE)
+            return refuse(404, GONE)
         text = as_markdown(store.turns(owner_of(request), conversation))
         headers = {"Content-Disposition": 'attachment; filename="conversation.md"'}
         return PlainTextResponse(text, media_type="text/markdown", headers=headers)
@@ -206,15 +243,16 @@ def chat_routes(chat: Chat) -> APIRouter:
     async def ask(request: Request, conversation: str, ask: Ask) -> Response:
         owner = owner_of(request)
         if not await run_in_threadpool(store.owns, owner, conversation):
-            return refuse(404, _GONE)
-        loop = asyncio.get_running_loop()
-        running = await run_in_threadpool(chat.begin, owner, conversation, ask, loop)
-        return _Lines(running, on_close=lambda: chat.leave(conversation, running))
+            return refuse(404, GONE)
+        lines: asyncio.Queue[Line | None] = asyncio.Queue()
+        deliver = _into(lines, asyncio.get_running_loop())
+        running = await run_in_threadpool(chat.begin, owner, conversation, ask, deliver)
+        return _Lines(lines, on_close=running.stop)
 
     @router.post("/{conversation}/stop")
     def stop(request: Request, conversation: str, stop: Stop) -> Response:
         if not store.owns(owner_of(request), conversation):
-            return refuse(404, _GONE)
+            return refuse(404, GONE)
         chat.stop(conversation, stop.shown)
         return JSONResponse({})
 
@@ -229,7 +267,7 @@ def _add_turn_routes(router: APIRouter, chat: Chat) -> None:
     def rate(request: Request, conversation: str, identifier: int, rate: Rate) -> Response:
         turn = chat.turn(owner_of(request), conversation, identifier)
         if turn is None:
-            return refuse(404, _GONE)
+            return refuse(404, GONE)
         chat.rate(turn, rate.rating)
         return JSONResponse({})
 
@@ -237,15 +275,14 @@ def _add_turn_routes(router: APIRouter, chat: Chat) -> None:
     def heard(request: Request, conversation: str, identifier: int, heard: Heard) -> Response:
         turn = chat.turn(owner_of(request), conversation, identifier)
         if turn is None:
-            return refuse(404, _GONE)
-        chat.heard(conversation, turn, heard.first_audio)
-        return JSONResponse({})
+            return refuse(404, GONE)
+        return JSONResponse({"timings": chat.heard(conversation, turn, heard.first_audio)})
 
     @router.post(path + "/say")
     def say(request: Request, conversation: str, identifier: int, say: Say) -> Response:
         turn = chat.turn(owner_of(request), conversation, identifier)
         if turn is None:
-            return refuse(404, _GONE)
+            return refuse(404, GONE)
         if not chat.say(owner_of(request), turn, say):
             return refuse(409, "The voice is not connected. Wait a moment, then try again.")
         return JSONResponse({})

@@ -6,6 +6,7 @@ Every method names the owner, so that nobody reads or changes what is somebody e
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import threading
 import time
@@ -50,7 +51,7 @@ class Turn:
 
     question: str
     answer: str = ""
-    state: str = "running"  # running, done, stopped, failed
+    state: str = "running"  # running, done, stopped (by hand), interrupted (by voice), failed
     standalone: str = ""  # the question as it was understood, if that differs
     sources: tuple[Passage, ...] = ()
     notices: tuple[str, ...] = ()
@@ -153,12 +154,25 @@ class Conversations:
 
 
 def messages(turns: Sequence[Turn]) -> list[BaseMessage]:
-    """The turns as the assistant's history; what was never answered is left out."""
+    """The turns as the assistant's history; what was never answered is left out.
+
+    Of an answer that was interrupted there is what was heard, marked so, even if that is nothing. `sources`
+    are the passages that an answer cites, [source, start, end] each; of one without a citation, the best.
+    """
     history: list[BaseMessage] = []
     for turn in turns:
-        if turn.answer:
-            history += [HumanMessage(turn.question), AIMessage(turn.answer)]
+        interrupted = turn.state == "interrupted"
+        if turn.answer or interrupted:
+            known: dict[str, Any] = {"sources": _cited(turn)} | ({"interrupted": True} if interrupted else {})
+            history += [HumanMessage(turn.question), AIMessage(turn.answer, additional_kwargs=known)]
     return history
+
+
+def _cited(turn: Turn) -> list[list[Any]]:
+    """The passages whose numbers occur in the answer; the best, if it was cut before the first number."""
+    numbers = {int(number) for number in re.findall(r"\[(\d+)\]", turn.answer)}
+    cited = [passage for number, passage in enumerate(turn.sources, 1) if number in numbers]
+    return [[passage.source, passage.start, passage.end] for passage in cited or turn.sources[:1]]
 
 
 def as_markdown(turns: Sequence[Turn]) -> str:
@@ -166,8 +180,8 @@ def as_markdown(turns: Sequence[Turn]) -> str:
     parts = ["# Conversation"]
     for turn in turns:
         parts += [f"## {' '.join(turn.question.split())}", turn.answer or "*(no answer)*"]
-        if turn.state == "stopped":
-            parts.append("*(stopped)*")
+        if turn.state in {"stopped", "interrupted"}:
+            parts.append(f"*({turn.state})*")
         parts += [_footnote(number, passage) for number, passage in enumerate(turn.sources, 1)]
     return "\n\n".join(parts) + "\n"
 

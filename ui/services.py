@@ -11,7 +11,7 @@ from langchain_core.messages import BaseMessage
 
 from rag.assistant import Event
 from rag.store import Page
-from speech.audio import AudioChunk
+from speech.audio import AudioChunk, Samples
 
 
 class UiError(Exception):
@@ -25,9 +25,17 @@ class Answer(Protocol):
 
     def close(self) -> None: ...
 
+    def pause(self) -> None:
+        """The work stands still until `resume`."""
+
+    def resume(self) -> None: ...
+
 
 class Assistant(Protocol):
-    def answer(self, question: str, history: Sequence[BaseMessage] = ()) -> Answer: ...
+    def answer(
+        self, question: str, history: Sequence[BaseMessage] = (), *, language: str | None = None
+    ) -> Answer:
+        """`language`: the one that was heard, a code; None: unknown."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +96,11 @@ class Speaker(Protocol):
     def finish(self) -> None:
         """No more text comes; what was fed is spoken to its end."""
 
+    def pause(self) -> None:
+        """Nothing is synthesised until `resume`."""
+
+    def resume(self) -> None: ...
+
     def stop(self) -> None:
         """Silence, from any thread, any number of times."""
 
@@ -113,6 +126,24 @@ class SpeakRequest:
     on_notice: Callable[
         [str], None
     ]  # a sentence for the person: another voice took over, nothing could be spoken
+    language: str | None = None  # the one that the person spoke
+
+
+class LiveTranscript(Protocol):
+    """The words of one utterance while it is spoken (`speech.live.LiveTranscript`)."""
+
+    def feed(self, samples: Samples) -> None: ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Listening:
+    """How the live conversation listens: seconds, from the settings."""
+
+    quickest: float = 0.4  # of silence after a finished question
+    longest: float = 1.8  # of silence after anything
+    interrupt: float = 0.4  # of speech over an answer
 
 
 @dataclass(frozen=True)
@@ -135,6 +166,10 @@ class Services:
     pages: Callable[[str], Sequence[Page]]  # a source's text, page by page; empty if it is unknown
     transcribe: Callable[[bytes, str | None, Callable[[], bool]], Transcript]
     """A recording in any format, a language or None, and whether nobody waits any more (asked often)."""
+    hear: Callable[[Samples, str | None, Callable[[], bool]], Transcript]
+    """An utterance at 16 kHz, a language or None, and whether nobody waits any more (asked often)."""
+    live: Callable[[Callable[[str], None], str | None], LiveTranscript | None]
+    """Tells the words of an utterance while it is spoken; None where the recogniser cannot."""
     speak: Callable[[SpeakRequest], Speaker]
     voices: Callable[[], Sequence[Voice]]  # the first is the default; empty: there is no voice
     engines: Callable[[], Sequence[EngineState]]
@@ -145,4 +180,5 @@ class Services:
     local_only: bool = (
         True  # served on loopback: a page under any other host name is refused, but for `hosts`
     )
+    listening: Listening = Listening()
     hosts: Sequence[str] = ()  # the public host names of a reverse proxy, without scheme and port

@@ -1,25 +1,41 @@
-"""The voice socket: the sound of an answer to the page that asked, and the route that takes a recording.
+"""The voice socket: sound and messages between a page and its conversation, and the route for recordings.
 
 A page opens one socket and gets a key; whoever asks with that key is spoken to there. Each chunk of sound has
-the number of its turn: the page plays nothing of an earlier one. It does not know how speech is made.
+the number of its turn: the page plays nothing of an earlier one. What the live conversation does with what
+it hears is in `ui.live`.
 
-Binary, server → page: uint32 turn, uint32 samples per second (little endian), then int16 samples, mono.
-Text, server → page: {"type": "key", "key"}, {"type": "notice", "turn", "message"}, {"type": "flush", "turn"}:
-what came of this turn is not valid any more, and {"type": "end", "turn"}: nothing more comes of it.
-Text, page → server: {"type": "stop", "turn"}.
+Binary, little endian. Page → server, a frame of the microphone: uint32 its number, uint32 the turn that is
+played (0: none), uint32 samples (24 kHz) of it that were played before the frame, then int16 samples, mono.
+Server → page: uint32 turn, uint32 samples per second, then int16 samples, mono.
+
+Text, JSON by "type". Page → server:
+  talk {conversation, rate, voice, speed, speak, language}, quiet: begin and end the live conversation
+  mute {on}, push {down}, ask {text}: what the person does in it
+  playing {turn, samples}, paused {turn, samples}, cleared {turn, samples}: how far it was played
+  first {turn, latency}: the first sound goes out; stop {turn}
+Server → page:
+  key {key}; talking {conversation, notice}, refused {message}: whether the live conversation has begun
+  state {state, hearing}, words {text, final}, unheard: what is heard
+  asked {turn, conversation, question}, line {turn, line}: a turn begins, and its lines as in `ui.chat`
+  mark {turn, at, start, end, kind}: from `at` seconds of its sound on, this stretch of the text is spoken
+  pause {turn}, resume {turn}, clear {turn}, interrupted {turn, answer}, latency {turn, timings}
+  flush {turn}: what came of this turn is not valid any more; end {turn}: nothing more comes of it
+  notice {turn, message}
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import logging
 import secrets
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import anyio
 from fastapi import APIRouter, Request, WebSocket, WebSocketDisconnect
@@ -34,9 +50,12 @@ log = logging.getLogger(__name__)
 
 LONGEST_RECORDING = 310.0  # seconds; the page ends a recording after five minutes
 MAX_RECORDING = 64 << 20  # bytes; as many seconds of WAV, at the highest usual rate
-MAX_MESSAGE = 4096
-MESSAGES_PER_SECOND = 20
+MAX_MESSAGE = 16_384
+MESSAGES_PER_SECOND = 70.0  # frames of 20 ms, and what is told beside them
+BYTES_PER_SECOND = 130_000.0  # 48 kHz, the fastest microphone, and a third more
+BURST = 4.0  # seconds of both that may come at once, after the connection stood still
 SOCKETS_PER_OWNER = 20
+LIVE_TURNS = 1 << 20  # turns of the live conversation have numbers from here on
 
 
 @dataclass(frozen=True)
@@ -49,16 +68,31 @@ class Wish:
     speed: float = 1.0
 
 
-class Socket:
-    """One page's voice socket. `begin` and `stop` may be called from any thread."""
+class Live(Protocol):
+    """A live conversation on a socket (`ui.live.Live`). Every method returns at once."""
 
-    def __init__(self, websocket: WebSocket, owner: str) -> None:
+    def hear(self, frame: bytes) -> None:
+        """A frame of the microphone. Raises ValueError if it is none."""
+
+    def told(self, message: Mapping[str, Any]) -> None:
+        """What the page says that is not about the socket itself."""
+
+    def close(self) -> None: ...
+
+
+class Socket:
+    """One page's voice socket. `begin`, `take` and `stop` may be called from any thread."""
+
+    def __init__(self, websocket: WebSocket, owner: str, talk: Talk) -> None:
         self.key = secrets.token_urlsafe(18)
         self.owner = owner
         self.outbox = Outbox()
         self._websocket = websocket
+        self._talk = talk
         self._lock = threading.Lock()
         self._spoken: Spoken | None = None
+        self._live: Live | None = None
+        self._turns = itertools.count(LIVE_TURNS)
 
     async def run(self) -> None:
         """Serve the socket until the page leaves."""
@@ -72,15 +106,24 @@ class Socket:
         finally:
             sender.cancel()
             self.outbox.close()
+            self._quiet()
             self.stop()
+
+    def next_turn(self) -> int:
+        """A number for a turn of the live conversation."""
+        return next(self._turns)
 
     def begin(self, spoken: Spoken) -> None:
         """Stop whatever is spoken here, and speak this."""
+        self.take(spoken)
+        spoken.start()
+
+    def take(self, spoken: Spoken) -> None:
+        """From now on this is what is spoken here."""
         with self._lock:
             before, self._spoken = self._spoken, spoken
-        if before is not None:
+        if before is not None and before is not spoken:
             before.stop()
-        spoken.start()
 
     def stop(self, turn: int | None = None) -> None:
         """Silence one turn, or whatever is spoken."""
@@ -98,18 +141,84 @@ class Socket:
                 await self._websocket.send_text(message)
 
     async def _receive_all(self) -> None:
-        recent: list[float] = []
+        limits = Limits()
         while True:
-            text = await self._websocket.receive_text()
-            now = time.monotonic()
-            recent = [at for at in recent if at > now - 1.0] + [now]
-            if len(text) > MAX_MESSAGE or len(recent) > MESSAGES_PER_SECOND:
+            received = await self._websocket.receive()
+            if received["type"] == "websocket.disconnect":
+                return
+            text, data = received.get("text"), received.get("bytes")
+            if not limits.allow(len(text or data or "")):
                 await self._websocket.close(1008, "too much at once")
                 return
-            message = _parse(text)
-            turn = message.get("turn")
-            if message.get("type") == "stop" and isinstance(turn, int):
+            if text is not None:
+                await self._told(_parse(text))
+            elif not self._hear(data or b""):
+                await self._websocket.close(1003, "this is not sound")
+                return
+
+    def _hear(self, data: bytes) -> bool:
+        """Take a frame; False if it is none. Without a live conversation (it has just ended) it is let go."""
+        try:
+            if self._live is not None:
+                self._live.hear(data)
+        except ValueError:
+            return False
+        return True
+
+    async def _told(self, message: dict[str, Any]) -> None:
+        turn = message.get("turn")
+        match message.get("type"):
+            case "talk":
+                self._quiet()
+                self._live = await self._talk(self, message)
+            case "quiet":
+                self._quiet()
+            case "stop" if isinstance(turn, int) and turn < LIVE_TURNS:
                 self.stop(turn)
+            case "playing" | "paused" | "cleared":
+                self._played(turn, message.get("samples"))
+        if self._live is not None:
+            self._live.told(message)
+
+    def _played(self, turn: object, samples: object) -> None:
+        spoken = self._spoken
+        if spoken is not None and turn == spoken.turn and isinstance(samples, int):
+            spoken.played(samples)
+
+    def _quiet(self) -> None:
+        live, self._live = self._live, None
+        if live is not None:
+            live.close()
+
+
+Talk = Callable[[Socket, Mapping[str, Any]], Awaitable[Live | None]]
+
+
+class _Bucket:
+    """So much a second, and what was not used before at most `BURST` seconds of it."""
+
+    def __init__(self, rate: float) -> None:
+        self._rate = rate
+        self._left = rate * BURST
+
+    def take(self, amount: float, passed: float) -> bool:
+        self._left = min(BURST * self._rate, self._left + passed * self._rate) - amount
+        return self._left >= 0
+
+
+class Limits:
+    """How much a page may send: messages, and sound little faster than it can be spoken."""
+
+    def __init__(self) -> None:
+        self._bytes, self._messages = _Bucket(BYTES_PER_SECOND), _Bucket(MESSAGES_PER_SECOND)
+        self._at = time.monotonic()
+
+    def allow(self, size: int) -> bool:
+        """Whether a message of `size` bytes may come now."""
+        now = time.monotonic()
+        passed, self._at = now - self._at, now
+        allowed = [self._bytes.take(size, passed), self._messages.take(1, passed)]
+        return size <= MAX_MESSAGE and all(allowed)
 
 
 class Voices:
@@ -118,13 +227,14 @@ class Voices:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._sockets: dict[str, Socket] = {}
+        self.talk: Talk = _nobody_listens
 
     async def serve(self, websocket: WebSocket) -> None:
         owner = str(websocket.scope.get("owner", ""))
         if sum(socket.owner == owner for socket in self._sockets.values()) >= SOCKETS_PER_OWNER:
             await websocket.close(1013, "too many pages are open")
             return
-        socket = Socket(websocket, owner)
+        socket = Socket(websocket, owner, self.talk)
         self._sockets[socket.key] = socket
         try:
             await socket.run()
@@ -137,16 +247,23 @@ class Voices:
         if socket is None or socket.owner != owner:
             return None
 
+        spoken = self.prepare(socket, wish, question)
+        socket.begin(spoken)
+        return spoken
+
+    def prepare(
+        self, socket: Socket, wish: Wish, question: str, language: str | None = None, *, held: bool = False
+    ) -> Spoken:
+        """A voice for the socket's page, not begun yet."""
+
         def notice(message: str) -> None:
             socket.outbox.tell(type="notice", turn=wish.turn, message=message)
 
         def open_voice() -> Speaker:
             speed = min(max(wish.speed, 0.5), 2.0)
-            return self._services.speak(SpeakRequest(wish.voice, speed, question, notice))
+            return self._services.speak(SpeakRequest(wish.voice, speed, question, notice, language))
 
-        spoken = Spoken(wish.turn, open_voice, socket.outbox)
-        socket.begin(spoken)
-        return spoken
+        return Spoken(wish.turn, open_voice, socket.outbox, held=held)
 
     def say(self, owner: str, wish: Wish, question: str, text: str) -> bool:
         """Speak a finished text, from its beginning."""
@@ -156,6 +273,10 @@ class Voices:
         spoken.feed(text)
         spoken.finish()
         return True
+
+
+async def _nobody_listens(socket: Socket, message: Mapping[str, Any]) -> None:
+    socket.outbox.tell(type="refused", message="There is no live conversation here.")
 
 
 def voice_routes(services: Services, voices: Voices) -> APIRouter:
@@ -231,7 +352,7 @@ class _Limiter:
         }
 
 
-def _parse(text: str) -> dict[str, object]:
+def _parse(text: str) -> dict[str, Any]:
     try:
         message = json.loads(text)
     except ValueError:

@@ -21,6 +21,8 @@ from ui.chat import Chat, chat_routes
 from ui.conversations import Conversations
 from ui.guard import Guard
 from ui.library import Documents, library_routes
+from ui.live import talk_on
+from ui.metrics import Metrics
 from ui.services import Services
 from ui.voice import Voices, voice_routes
 
@@ -46,7 +48,9 @@ def build_ui(services: Services) -> FastAPI:
 
     app = FastAPI(title="Parley", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
     voices, documents = Voices(services), Documents(services)
-    chat = Chat(services, store, voices)
+    metrics = Metrics()
+    chat = Chat(services, store, voices, metrics)
+    talk_on(voices, chat, services, metrics)
     app.include_router(chat_routes(chat))
     app.include_router(library_routes(services, documents))
     app.include_router(voice_routes(services, voices))

@@ -15,7 +15,7 @@ from langchain_core.messages import BaseMessage
 
 from rag.assistant import Answer, Done, Event, Notice, Sources, Standalone, Token
 from rag.store import Page
-from speech.audio import AudioChunk
+from speech.audio import AudioChunk, Samples
 from speech.turn import Speaker
 from ui.services import EngineState, LibraryItem, Progress, Services, SpeakRequest, Voice
 
@@ -64,7 +64,9 @@ class ScriptedAssistant:
     asked: list[tuple[str, list[BaseMessage]]] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
 
-    def answer(self, question: str, history: Sequence[BaseMessage] = ()) -> Answer:
+    def answer(
+        self, question: str, history: Sequence[BaseMessage] = (), *, language: str | None = None
+    ) -> Answer:
         self.asked.append((question, list(history)))
 
         def work(emit: Callable[[Event], None]) -> None:
@@ -178,6 +180,12 @@ class Script:
         self.recordings.append(recording)
         return self.heard
 
+    def hear(self, samples: Samples, language: str | None, should_stop: Callable[[], bool]) -> Heard:
+        return self.heard
+
+    def live(self, on_text: Callable[[str], None], language: str | None) -> None:
+        return None
+
     def speak(self, request: SpeakRequest) -> Speaker:
         self.requests.append(request)
         return Speaker(self.tone, on_notice=request.on_notice)
@@ -188,6 +196,8 @@ class Script:
             library=self.library,
             pages=lambda source: self.pages if source in self.library.known else [],
             transcribe=lambda *args: self.transcribe(*args),
+            hear=lambda *args: self.hear(*args),
+            live=lambda *args: self.live(*args),
             speak=self.speak,
             voices=lambda: [
                 Voice("", "Tone", "The text of each answer is sent to Google."),

@@ -62,7 +62,18 @@ def test_ids_cannot_be_guessed(store: Conversations) -> None:
 
 def test_the_history_leaves_out_what_was_not_answered() -> None:
     turns = [Turn("a", "b"), Turn("c", state="failed"), Turn("d", "partly", state="stopped")]
-    assert messages(turns) == [HumanMessage("a"), AIMessage("b"), HumanMessage("d"), AIMessage("partly")]
+    found = [(type(message), message.content) for message in messages(turns)]
+    assert found == [(HumanMessage, "a"), (AIMessage, "b"), (HumanMessage, "d"), (AIMessage, "partly")]
+
+
+def test_the_history_has_what_was_heard_of_an_interrupted_answer_and_what_it_cites() -> None:
+    passages = tuple(Passage(f"{name}.txt", None, 0, 9, 0.5, name) for name in "ab")
+    heard = Turn("c", "The second [2] is", state="interrupted", sources=passages)
+    cut = Turn("d", "", state="interrupted", sources=passages)
+    _, first, question, second = messages([heard, cut])
+    assert first.additional_kwargs == {"sources": [["b.txt", 0, 9]], "interrupted": True}
+    assert (question.content, second.content) == ("d", "")
+    assert second.additional_kwargs == {"sources": [["a.txt", 0, 9]], "interrupted": True}
 
 
 def test_the_export_cites() -> None:
