@@ -27,7 +27,7 @@ const LOOKS = {
   listening: ["mic", "Listening", "Listening. Press to end the conversation", "Listening."],
   hearing: ["mic", "Hearing you", "Listening, and hearing you. Press to end the conversation"],
   thinking: ["again", "Thinking…", "Thinking. Press to end the conversation", "Thinking."],
-  speaking: ["sound", "Speaking", "Speaking. Talk to interrupt, press to end the conversation", "Speaking."],
+  speaking: ["sound", "Speaking", "Speaking; talk to interrupt. Press to end the conversation", "Speaking."],
   muted: ["mute", "Muted", "The microphone is muted. Press to end the conversation", "Microphone muted."],
   waiting: ["mute", "Hold to talk", "The microphone listens while you hold the space bar. Press to end the conversation", "Hold the space bar to talk."],
 };
@@ -118,9 +118,8 @@ class Talk extends EventTarget {
   }
 
   toggleMute() {
-    if (!this.joined) return;
     this.muted = !this.muted;
-    socket.tell({ type: "mute", on: this.muted });
+    if (this.joined) socket.tell({ type: "mute", on: this.muted });
     this.#quieten();
     this.#changed();
   }
@@ -301,8 +300,8 @@ export function asking(text) {
   return talk.joined && socket.tell({ type: "ask", text });
 }
 
-const meter = el("meter", { class: "level", min: 0, max: 1, "aria-label": "Microphone level", title: "How loud the microphone is", hidden: true });
-const mute = button("Mute the microphone (M)", { icon: "mic", class: "mute-mic", hidden: true, onclick: () => talk.toggleMute() });
+const meter = el("meter", { class: "level", min: 0, max: 1, "aria-label": "Microphone level", title: "How loud the microphone is" });
+const mute = button("Mute the microphone (M)", { icon: "mic", class: "mute-mic", onclick: () => talk.toggleMute() });
 const hold = button("Hold to talk (or hold the space bar)", { icon: "mic", class: "push" }, el("span", { class: "label" }, "Hold"));
 let drawn = "";
 
@@ -312,7 +311,8 @@ function draw() {
   Object.assign(node.dataset, { state: talk.state, hearing: talk.hearing });
   node.setAttribute("aria-pressed", String(talk.on));
   node.setAttribute("aria-busy", String(look === "connecting"));
-  mute.hidden = meter.hidden = !talk.joined;
+  if (talk.on && !mute.isConnected) hold.after(mute, meter);
+  if (!talk.on) [mute, meter].forEach((one) => one.remove());
   mute.setAttribute("aria-pressed", String(talk.muted));
   mute.dataset.state = talk.muted ? "muted" : "";
   hold.setAttribute("aria-pressed", String(talk.held));
@@ -330,7 +330,8 @@ function draw() {
 
 export function mountTalk() {
   if (hold.isConnected) return;
-  byId("talk").after(hold, mute, meter);
+  byId("talk").style.minWidth = "10em"; // what is beside it stays where it is, whatever it says
+  byId("talk").after(hold);
   byId("talk").addEventListener("click", () => (talk.on ? talk.end() : talk.start()));
   hold.style.touchAction = "none"; // a finger that moves a little neither scrolls nor lets go
   hold.addEventListener("pointerdown", (event) => {
@@ -355,7 +356,7 @@ function press() {
 function onKeyDown(event) {
   const { key, target } = event;
   if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
-  if (key.toLowerCase() === "m" && talk.joined && !target.closest(FIELD)) return event.repeat || talk.toggleMute();
+  if (key.toLowerCase() === "m" && talk.on && !target.closest(FIELD)) return event.repeat || talk.toggleMute();
   const holds = hold.contains(target) ? [" ", "Enter"].includes(key) : key === " " && !target.closest(CONTROL);
   if (!holds) return;
   event.preventDefault();
