@@ -1,9 +1,17 @@
 // Building the page's nodes and talking to the server. Text always becomes a text node, never HTML.
 
+const TOGETHER = 400; // milliseconds within which announcements are read out as one
+
 const PATHS = {
   send: "M4 12h15M13 6l6 6-6 6",
   stop: "M7 7h10v10H7z",
   mic: "M12 4a2.5 2.5 0 0 0-2.5 2.5v5a2.5 2.5 0 0 0 5 0v-5A2.5 2.5 0 0 0 12 4zM6.5 11.5a5.5 5.5 0 0 0 11 0M12 17v3.5",
+  mic_off: "M9.500 8v3.500a2.500 2.500 0 0 0 4.300 1.700M14.500 10V6.500a2.500 2.500 0 0 0-4.800-1M6.500 11.500a5.500 5.500 0 0 0 8.700 4.500M17.500 11.500a5.500 5.500 0 0 1-.5 2.300M12 17v3.500M4.500 4l15 16",
+  talk: "M4 5h11v8H9l-3.500 3v-3H4zM18 9h2.500v7.500H19V19l-3-2.500h-5V15.500",
+  listening: "M4 10v4M8 7v10M12 4v16M16 7v10M20 10v4",
+  thinking: "M5.500 12h.01M12 12h.01M18.500 12h.01",
+  speaking: "M5 10v4h3l4 4V6L8 10zM15.500 9a4.500 4.500 0 0 1 0 6M18 6.500a8 8 0 0 1 0 11",
+  hold: "M12 3v9M8.500 8.500L12 12l3.500-3.500M5 16h14v4H5z",
   copy: "M9 9h10v11H9zM5 15V4h10",
   again: "M19 12a7 7 0 1 1-2.2-5.1M19 4v4.5h-4.5",
   up: "M8 11l4-7c1.6 0 2.5 1.2 2.1 2.8L13.5 10H18c1.3 0 2 1 1.7 2.2l-1.4 6c-.2 1-1 1.8-2 1.8H8zM4 11h4v9H4z",
@@ -97,9 +105,13 @@ export function mountMessages() {
   document.body.append(live, toasts);
 }
 
-// For people who hear the page.
+let announced = 0; // performance.now()
+
+// For people who hear the page. What was said a moment ago has not been read out yet, and is not lost.
 export function announce(text) {
-  live.textContent = text;
+  const now = performance.now();
+  live.textContent = now - announced < TOGETHER ? `${live.textContent} ${text}` : text;
+  announced = now;
 }
 
 export function toast(text, kind = "problem") {

@@ -1,14 +1,16 @@
 // Starts the page's parts as soon as Gradio has drawn their places.
 
 import { mountChat } from "./chat.js";
-import { mountMessages } from "./dom.js";
+import { byId, el, mountMessages } from "./dom.js";
 import { mountLibrary } from "./library.js";
+import { mountLive } from "./live.js";
 import { mountMic } from "./mic.js";
 import { mountPlayer } from "./player.js";
 import { mountSettings } from "./settings.js";
 import { mountSources } from "./sources.js";
+import { mountTalk } from "./talk.js";
 
-const PLACES = ["brand", "engines", "tools", "new", "upload", "library", "history", "chat", "hint", "question", "mic", "latency", "stop", "send", "sources", "page-view"];
+const PLACES = ["brand", "engines", "tools", "new", "upload", "library", "history", "chat", "hint", "question", "talk", "mic", "latency", "stop", "send", "sources", "page-view"];
 
 function ready() {
   return PLACES.every((id) => document.getElementById(id)) && document.querySelector("#question textarea");
@@ -20,6 +22,11 @@ function start() {
   mountSettings();
   mountPlayer();
   mountChat();
+  mountLive();
+  const tools = el("div", { class: "talk-tools" });
+  byId("talk").after(tools);
+  mountTalk();
+  tools.append(...byId("actions").querySelectorAll(".push, .mute-mic, .level"));
   mountMic();
   mountLibrary();
   document.body.classList.add("parley-ready");

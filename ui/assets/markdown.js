@@ -1,5 +1,7 @@
 // A small part of Markdown as nodes: paragraphs, lists, headings, quotes, code, bold, italics, citations.
 // Links and images stay text; HTML is text like any other. Nothing here can load, link or run anything.
+//
+// Each node's text remembers where it stands in what was written, so that a stretch of that can be found again.
 
 import { el } from "./dom.js";
 
@@ -7,75 +9,116 @@ const INLINE =
   /(`[^`\n]+`)|(\*\*[^*\n]+\*\*)|(\*[^*\s][^*\n]*\*)|(!?\[[^\]\n]*\]\([^()\s]*\))|(\[\d{1,3}\])/g;
 const ITEM = /^\s{0,6}(?:[-*•]|(\d{1,3})[.)])\s+(.*)$/;
 
-// `cite(number)` gives the node of a citation, or null where there is no such source.
-export function render(text, cite) {
+// `cite(number)` gives the node of a citation, or null where there is no such source. `places` is filled with
+// {node, at, cite}: a text node, the offset in `text` of each of its units, and, in a citation, its number.
+export function render(text, cite, places = []) {
   const fragment = document.createDocumentFragment();
-  const lines = text.split("\n");
+  const made = { cite, places };
+  const lines = linesOf(text);
   let at = 0;
   while (at < lines.length) {
-    if (!lines[at].trim()) at += 1;
-    else if (/^\s*```/.test(lines[at])) at = code(lines, at, fragment);
-    else if (ITEM.test(lines[at])) at = list(lines, at, fragment, cite);
-    else at = paragraph(lines, at, fragment, cite);
+    if (!lines[at].text.trim()) at += 1;
+    else if (/^\s*```/.test(lines[at].text)) at = code(lines, at, fragment, made);
+    else if (ITEM.test(lines[at].text)) at = list(lines, at, fragment, made);
+    else at = paragraph(lines, at, fragment, made);
   }
   return fragment;
 }
 
-function code(lines, at, into) {
+// A piece is {text, at}: some text, and where each of its units stood.
+function linesOf(text) {
+  let start = 0;
+  return text.split("\n").map((line) => {
+    const begin = start;
+    start += line.length + 1;
+    return { text: line, at: Array.from({ length: line.length }, (_, unit) => begin + unit) };
+  });
+}
+
+function cut({ text, at }, from, to) {
+  return { text: text.slice(from, to), at: at.slice(from, to) };
+}
+
+// Pieces with one character between them, which stands where the next one begins.
+function join(pieces, between) {
+  return pieces.reduce((whole, piece) => ({
+    text: whole.text + between + piece.text,
+    at: [...whole.at, piece.at[0] ?? whole.at.at(-1), ...piece.at],
+  }));
+}
+
+function textNode({ text, at }, { places }) {
+  const node = document.createTextNode(text);
+  places.push({ node, at });
+  return node;
+}
+
+function code(lines, at, into, made) {
   let end = at + 1;
-  while (end < lines.length && !/^\s*```/.test(lines[end])) end += 1;
-  into.append(el("pre", {}, el("code", {}, lines.slice(at + 1, end).join("\n"))));
+  while (end < lines.length && !/^\s*```/.test(lines[end].text)) end += 1;
+  const taken = lines.slice(at + 1, end);
+  into.append(el("pre", {}, el("code", {}, taken.length ? textNode(join(taken, "\n"), made) : "")));
   return end + 1;
 }
 
-function list(lines, at, into, cite) {
-  const first = ITEM.exec(lines[at]);
+function list(lines, at, into, made) {
+  const first = ITEM.exec(lines[at].text);
   const node = el(first[1] ? "ol" : "ul", first[1] ? { start: first[1] } : {});
-  while (at < lines.length && ITEM.test(lines[at])) {
-    let text = ITEM.exec(lines[at])[2];
+  while (at < lines.length && ITEM.test(lines[at].text)) {
+    const pieces = [cut(lines[at], lines[at].text.length - ITEM.exec(lines[at].text)[2].length)];
     at += 1;
-    while (at < lines.length && /^\s+\S/.test(lines[at]) && !ITEM.test(lines[at])) {
-      text += ` ${lines[at].trim()}`;
+    while (at < lines.length && /^\s+\S/.test(lines[at].text) && !ITEM.test(lines[at].text)) {
+      pieces.push(trimmed(lines[at]));
       at += 1;
     }
-    node.append(el("li", {}, ...inline(text, cite)));
+    node.append(el("li", {}, ...inline(join(pieces, " "), made)));
   }
   into.append(node);
   return at;
 }
 
-function paragraph(lines, at, into, cite) {
-  const heading = /^#{1,6}\s+(.*)$/.exec(lines[at]);
+function trimmed(line) {
+  const from = line.text.length - line.text.trimStart().length;
+  return cut(line, from, line.text.trimEnd().length);
+}
+
+function paragraph(lines, at, into, made) {
+  const heading = /^#{1,6}\s+/.exec(lines[at].text);
   if (heading) {
-    into.append(el("p", { class: "heading" }, ...inline(heading[1], cite)));
+    into.append(el("p", { class: "heading" }, ...inline(cut(lines[at], heading[0].length), made)));
     return at + 1;
   }
-  const quote = /^\s*>/.test(lines[at]);
+  const quote = /^\s*>/.test(lines[at].text);
   const taken = [];
-  while (at < lines.length && lines[at].trim() && !/^\s*```|^#{1,6}\s/.test(lines[at]) && !ITEM.test(lines[at])) {
-    if (/^\s*>/.test(lines[at]) !== quote) break;
-    taken.push(quote ? lines[at].replace(/^\s*>\s?/, "") : lines[at]);
+  while (at < lines.length && lines[at].text.trim() && !/^\s*```|^#{1,6}\s/.test(lines[at].text) && !ITEM.test(lines[at].text)) {
+    if (/^\s*>/.test(lines[at].text) !== quote) break;
+    taken.push(quote ? cut(lines[at], /^\s*>\s?/.exec(lines[at].text)[0].length) : lines[at]);
     at += 1;
   }
-  into.append(el(quote ? "blockquote" : "p", {}, ...inline(taken.join("\n"), cite)));
+  into.append(el(quote ? "blockquote" : "p", {}, ...inline(join(taken, "\n"), made)));
   return at;
 }
 
-function inline(text, cite) {
+function inline(piece, made) {
   const nodes = [];
   let at = 0;
-  for (const match of text.matchAll(INLINE)) {
-    nodes.push(text.slice(at, match.index), span(match, cite));
+  const plain = (to) => to > at && nodes.push(textNode(cut(piece, at, to), made));
+  for (const match of piece.text.matchAll(INLINE)) {
+    plain(match.index);
     at = match.index + match[0].length;
+    nodes.push(span(match, cut(piece, match.index, at), made));
   }
-  nodes.push(text.slice(at));
-  return nodes.filter((node) => node !== "");
+  plain(piece.text.length);
+  return nodes;
 }
 
-function span([whole, code, bold, italic, , citation], cite) {
-  if (code) return el("code", {}, code.slice(1, -1));
-  if (bold) return el("strong", {}, ...inline(bold.slice(2, -2), cite));
-  if (italic) return el("em", {}, ...inline(italic.slice(1, -1), cite));
-  if (citation) return cite(Number(citation.slice(1, -1))) ?? whole;
-  return whole;
+function span([, coded, bold, italic, , citation], piece, made) {
+  if (coded) return el("code", {}, textNode(cut(piece, 1, -1), made));
+  if (bold) return el("strong", {}, ...inline(cut(piece, 2, -2), made));
+  if (italic) return el("em", {}, ...inline(cut(piece, 1, -1), made));
+  const number = citation ? Number(citation.slice(1, -1)) : null;
+  const node = citation ? made.cite(number) : null;
+  if (!node) return textNode(piece, made);
+  made.places.push({ node: node.firstChild, at: piece.at, cite: number });
+  return node;
 }

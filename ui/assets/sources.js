@@ -1,8 +1,11 @@
 // The passages behind an answer, and the page that a passage stands on.
 
-import { api, button, byId, el } from "./dom.js";
+import { api, button, byId, el, icon } from "./dom.js";
+import { paint, spansOf } from "./highlight.js";
 
-const state = { sources: [], view: null };
+const SHORTEST_QUOTE = 20; // characters; what is shorter agrees by chance
+
+const state = { sources: [], view: null, spoken: { sources: null, numbers: [], said: "" } };
 
 export function mountSources() {
   byId("sources").setAttribute("role", "region");
@@ -33,6 +36,7 @@ export function showSources(sources, answered = null) {
   if (sources.length) {
     byId("sources").replaceChildren(title, el("ol", { class: "cards" }, ...sources.map(card)));
     document.querySelectorAll("#sources .passage").forEach((passage) => scrollTo(passage, passage.querySelector("mark")));
+    showSpoken();
     return;
   }
   const text = answered === null ? "The passages that an answer rests on appear here." : "Nothing in the documents fits this question.";
@@ -53,11 +57,13 @@ function card(source, index) {
     el("span", { class: "file" }, source.source),
     el("span", { class: "place" }, place),
   );
+  const now = el("span", { class: "now", hidden: true }, icon("sound"), "spoken now");
   const match = el(
     "div",
     { class: "match" },
     bar(source.score),
     el("span", {}, `${sureness(source.score)} · ${Math.round(100 * source.score)} %`),
+    now,
   );
   const section = source.section ? el("div", { class: "section" }, source.section) : null;
   const passage = el("blockquote", { class: "passage" }, ...quoted(source.pieces.map(([text, isQuoted]) => [text.replace(/\n\s*\n/g, "\n"), isQuoted])));
@@ -84,6 +90,64 @@ export function selectSource(number) {
   }
   document.body.dataset.drawer = "sources";
   openPage(source);
+}
+
+// The sources that what is being spoken rests on, and its words. The first one is brought into sight, with the words
+// where it has them; no focus moves and no drawer opens. Where the sources of another answer are shown, they stay.
+export function speakSources(sources, numbers, said = "") {
+  const before = state.spoken;
+  state.spoken = { sources, numbers, said };
+  if (sources !== before.sources || said !== before.said || String(numbers) !== String(before.numbers)) showSpoken();
+}
+
+function showSpoken() {
+  const { sources, numbers, said } = state.spoken;
+  const spoken = sources === state.sources ? numbers : [];
+  const cards = [...document.querySelectorAll("#sources .card")];
+  const before = cards.filter((node) => node.classList.contains("spoken")).map((node) => Number(node.dataset.number));
+  for (const node of cards) {
+    const now = spoken.includes(Number(node.dataset.number));
+    node.classList.toggle("spoken", now);
+    node.querySelector(".now").hidden = !now;
+  }
+  const first = cards.find((node) => node.dataset.number === String(spoken[0]));
+  if (first && before[0] !== spoken[0]) reveal(byId("sources"), first.getBoundingClientRect(), 0);
+  showSaid(first?.querySelector(".passage"), said);
+}
+
+// Highlight the words that are being said, where the passage has them.
+function showSaid(passage, said) {
+  paint("spoken-source", []);
+  const found = passage ? quoteIn(passage, said) : [];
+  if (!found.length) return;
+  const range = document.createRange();
+  range.setStart(found[0].node, found[0].start);
+  range.setEnd(found.at(-1).node, found.at(-1).end);
+  reveal(passage, range.getBoundingClientRect(), passage.clientHeight / 4);
+  paint("spoken-source", found);
+}
+
+function quoteIn(passage, said) {
+  const words = said.replace(/^[\s"'“”„«»]+|[\s"'“”„«»]+$/g, "").split(/\s+/);
+  if (words.join("").length < SHORTEST_QUOTE) return [];
+  const places = [];
+  let length = 0;
+  const walker = document.createTreeWalker(passage, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const node = walker.currentNode;
+    const begin = length;
+    length += node.length;
+    places.push({ node, at: Array.from({ length: node.length }, (_, unit) => begin + unit) });
+  }
+  const pattern = words.map((word) => word.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")).join("\\s+");
+  const found = new RegExp(pattern).exec(passage.textContent);
+  return found ? spansOf(places, found.index, found.index + found[0].length) : [];
+}
+
+// Scroll `box`, and nothing else, if `place` (a rectangle of the window) is not in sight; `above`: pixels left over it.
+function reveal(box, place, above) {
+  const frame = box.getBoundingClientRect();
+  if (place.top < frame.top || place.bottom > frame.bottom) box.scrollTop += place.top - frame.top - above;
 }
 
 async function openPage(source, number = null) {

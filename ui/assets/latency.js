@@ -1,0 +1,76 @@
+// How long the last answer took: from the end of speech, or from sending, to each thing that had to happen.
+
+import { byId, el } from "./dom.js";
+import { bar, sureness } from "./sources.js";
+
+const TOTAL = "total";
+// In the order in which they happen; what an engine or a typed question has not got is left out.
+const STEPS = [
+  ["endpoint", "End of speech noticed", "endpoint"],
+  ["transcript", "Transcript", "transcript"],
+  ["standalone", "Question understood", null],
+  ["retrieval", "Retrieval", "retrieval"],
+  ["first_token", "First token", "first token"],
+  ["first_sentence", "First sentence", "first sentence"],
+  ["audio_sent", "First audio sent", "audio sent"],
+  ["first_audio", "First audio", "first audio"],
+];
+
+export function clearLatency() {
+  byId("latency").replaceChildren();
+}
+
+// The bar of one turn: how long it took in all, then each step as a segment and as a figure.
+export function showLatency(turn) {
+  const steps = stepsOf(turn.timings);
+  const parts = steps.map(({ name, short, at, took }) => figure(name, short, turn.timings[name], explain(turn.timings, name, at, took)));
+  const total = TOTAL in turn.timings ? [figure(TOTAL, "total", turn.timings[TOTAL], "Until the whole answer was there")] : [];
+  byId("latency").replaceChildren(
+    strip(steps),
+    el("div", { class: "figures" }, ...total, ...parts, el("span", { class: "engine" }, turn.engine), el("span", { class: "sure" }, bar(turn.confidence), sureness(turn.confidence))),
+  );
+}
+
+// Each step with when it came (seconds from the beginning of the bar) and how long after the one before.
+// A recording was written down before its question was sent: it comes first, and moves what follows.
+function stepsOf(timings) {
+  const before = "endpoint" in timings ? 0 : (timings.transcript ?? 0);
+  let last = 0;
+  return STEPS.filter(([name, , short]) => short && name in timings).map(([name, long, short]) => {
+    const at = name === "transcript" ? timings[name] : timings[name] + before;
+    const took = Math.max(0, at - last);
+    last = Math.max(last, at);
+    return { name, long, short, at, took };
+  });
+}
+
+function strip(steps) {
+  if (!steps.length) return "";
+  const segments = steps.map(({ name, long, took }) => {
+    const node = el("span", { class: "segment", "data-step": name, title: `${long}: ${milliseconds(took)}` });
+    node.style.flexGrow = String(Math.max(took, 0.001));
+    return node;
+  });
+  const said = steps.map(({ long, took }) => `${long.toLowerCase()} ${milliseconds(took)}`).join(", ");
+  return el("span", { class: "strip", role: "img", "aria-label": `Step by step: ${said}` }, ...segments);
+}
+
+function figure(name, text, value, title) {
+  return el("span", { class: "figure", "data-name": name, title }, el("i", { class: "segment", "data-step": name, "aria-hidden": "true" }), `${text} `, el("b", {}, milliseconds(value)));
+}
+
+function explain(timings, name, at, took) {
+  const since = "endpoint" in timings || name === "transcript" ? "the end of speech" : "the question was sent";
+  return `${milliseconds(timings[name])} after ${since}; ${milliseconds(took)} after the step before`;
+}
+
+export function milliseconds(value) {
+  return `${Math.round(1000 * value).toLocaleString("en")} ms`;
+}
+
+// The same as a list, below an answer.
+export function figures(turn) {
+  const rows = [...STEPS, [TOTAL, "All"]].filter(([name]) => name in turn.timings).flatMap(([name, text]) => [el("dt", {}, text), el("dd", {}, milliseconds(turn.timings[name]))]);
+  const sure = `${sureness(turn.confidence)}, ${Math.round(100 * turn.confidence)} %`;
+  return el("dl", {}, el("dt", {}, "Engine"), el("dd", {}, turn.engine), el("dt", {}, "Retrieval is sure"), el("dd", {}, sure), ...rows);
+}
