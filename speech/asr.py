@@ -8,27 +8,31 @@ at all.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import os
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from speech.asr_vocabulary import Documents, vocabulary_hint
 from speech.audio import RATE, Samples
-from speech.vad import Segment, speech_segments
+from speech.vad import FRAME, Segment, speech_segments
 
 __all__ = [
     "ENGINES",
     "Documents",
+    "Live",
+    "LiveTranscriber",
     "Stopped",
+    "TooSlow",
     "Transcriber",
     "TranscriberError",
     "Transcript",
@@ -54,6 +58,10 @@ class TranscriberError(Exception):
 
 class Stopped(Exception):
     """The person stopped the transcription; not an error, and never shown as one."""
+
+
+class TooSlow(Exception):
+    """The words cannot be had while they are spoken; the transcript at the end is not concerned."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +108,28 @@ class Transcriber(Protocol):
         """
 
 
+class Live(Protocol):
+    """The words of one utterance while it is spoken; for one thread."""
+
+    def hear(self, samples: Samples, should_stop: ShouldStop) -> str | None:
+        """The text so far, `samples` (n,) at 16 kHz having been said as well; None when it is not newer.
+
+        A few words may change from one text to the next. Raises `TranscriberError`; `Stopped` soon after
+        `should_stop` is true; `TooSlow` when it is not worth to go on.
+        """
+
+    def close(self) -> None:
+        """The utterance has ended, or nobody wants to know."""
+
+
+@runtime_checkable
+class LiveTranscriber(Protocol):
+    """A `Transcriber` that may hear words while they are spoken."""
+
+    def live(self, language: str | None = None, hint: str | None = None) -> Live | None:
+        """For one utterance; None when it cannot be done in time. Quick: nothing is loaded."""
+
+
 class Engine(ABC):
     """What all engines share: the question whether anybody speaks, the clock, one recording at a time."""
 
@@ -108,10 +138,21 @@ class Engine(ABC):
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._counting = threading.Lock()
+        self._wanted = 0  # transcriptions that run or wait
 
     def load(self) -> None:
+        speech_segments(np.zeros(FRAME, np.float32))  # loads the detector
         with self._lock:
             self._load()
+
+    def live(self, language: str | None = None, hint: str | None = None) -> Live | None:
+        return None
+
+    @property
+    def busy(self) -> bool:
+        """Whether a transcription runs or waits: then nothing less urgent may."""
+        return self._wanted > 0
 
     def transcribe(
         self,
@@ -121,14 +162,14 @@ class Engine(ABC):
         should_stop: ShouldStop | None = None,
     ) -> Transcript:
         began = time.perf_counter()
-        wanted = _language(language)
+        wanted = language_code(language)
         seconds = len(audio) / RATE
         samples = np.ascontiguousarray(audio, np.float32)
         segments = speech_segments(samples)
         if not segments:
             return Transcript("", wanted, self.name, seconds, time.perf_counter() - began)
         stop = should_stop or _never
-        with self._lock:
+        with self._urgently(), self._lock:
             if stop():
                 raise Stopped
             self._load()
@@ -137,6 +178,16 @@ class Engine(ABC):
         return Transcript(
             said.text.strip(), said.language, self.name, seconds, elapsed, said.language_probability
         )
+
+    @contextlib.contextmanager
+    def _urgently(self) -> Iterator[None]:
+        with self._counting:
+            self._wanted += 1
+        try:
+            yield
+        finally:
+            with self._counting:
+                self._wanted -= 1
 
     @abstractmethod
     def _load(self) -> None:
@@ -302,7 +353,7 @@ def _device(device: str | None) -> str:
     return "cuda" if ctranslate2.get_cuda_device_count() else "cpu"
 
 
-def _language(language: str | None) -> str | None:
+def language_code(language: str | None) -> str | None:
     """ "pt-BR" → "pt"; None for "auto"."""
     code = (language or "auto").strip().lower().replace("_", "-").partition("-")[0]
     return None if code in ("", "auto") else code

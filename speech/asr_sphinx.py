@@ -1,17 +1,28 @@
 """PocketSphinx as a transcriber, for when no Whisper model is to be had. It knows English only.
 
 Its package carries the acoustic model; the words and their order come from the documents (`asr_vocabulary`).
+A recording is heard by one decoder, words while they are spoken by others: neither waits for the other.
 """
 
 from __future__ import annotations
 
 import logging
-import re
 import threading
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
 
-from speech.asr import WEAK, Engine, Recognised, ShouldStop, Stopped, TranscriberError
+import numpy as np
+
+from speech.asr import (
+    WEAK,
+    Engine,
+    Live,
+    Recognised,
+    ShouldStop,
+    Stopped,
+    TranscriberError,
+    language_code,
+)
+from speech.asr_decoder import Decoder, Mean, open_decoder, own_mean, set_mean, words_of
 from speech.asr_vocabulary import Documents, Vocabulary, vocabulary
 from speech.audio import RATE, Samples, to_int16
 from speech.vad import Segment
@@ -22,6 +33,14 @@ _PAUSE = round(1.0 * RATE)  # a pause of this length ends an utterance
 _ENOUGH = 12 * RATE  # an utterance of this length ends at the next pause, however short
 _MOST = 30 * RATE  # and without any pause it is cut here
 _MARGIN = round(0.25 * RATE)  # of silence kept at both ends
+
+_LIVE = 2  # utterances heard at a time while they are spoken; each needs a decoder of some 10 MB
+_PIECE = 512  # samples that a live decoder takes at once
+_NEWS = round(0.2 * RATE)  # samples from one text to the next
+_AGAIN = tuple(round(seconds * RATE) for seconds in (0.7, 1.4, 2.8, 5.6))
+_FRAME = RATE // 100  # samples
+_USUAL: Mean = np.array([40.0, 3.0, -1.0, *[0.0] * 10])  # the package's first guess at a voice
+_GUESS = 50  # frames of the voice itself that the guess weighs as much as
 
 
 class Sphinx(Engine):
@@ -36,46 +55,79 @@ class Sphinx(Engine):
         self.name = "pocketsphinx"
         self.notice = f"{WEAK} For Whisper, which is far better, set PARLEY_ASR=faster-whisper:base."
         self._documents = documents
-        self._decoder: Any = None
+        self._decoder: Decoder | None = None
         self._words: Vocabulary | None = None
+        self._spare: _Spare | None = None
         self._generation = ""
         self._renewing: threading.Thread | None = None
+        self._due = self._looking = False
+        self._refreshing = threading.Lock()
+
+    def load(self) -> None:
+        super().load()
+        self._refresh()
+
+    def live(self, language: str | None = None, hint: str | None = None) -> Live | None:
+        spare = self._spare
+        if spare is None or language_code(language) not in (None, "en"):
+            return None
+        decoder = spare.borrow()
+        return _SphinxLive(spare, decoder) if decoder else None
 
     def _load(self) -> None:
-        generation = self._documents.generation() if self._documents else "none"
-        if generation == self._generation:
-            return
         if self._decoder is None:
-            self._take(generation, *self._made())
-        elif self._renewing is None or not self._renewing.is_alive():
-            self._renewing = threading.Thread(target=self._renew, args=[generation], daemon=True)
-            self._renewing.start()
+            self._take(*self._made(self._current()))
+        else:
+            self._refresh()
 
-    def _renew(self, generation: str) -> None:
-        made = self._made()
-        with self._lock:
-            self._take(generation, *made)
+    def _current(self) -> str:
+        return self._documents.generation() if self._documents else "none"
 
-    def _take(self, generation: str, decoder: Any, words: Vocabulary | None) -> None:
+    def _refresh(self) -> None:
+        """See in the background whether the documents have changed: with many of them it takes a while."""
+        with self._refreshing:
+            self._due = True
+            if not self._looking:
+                self._looking = True
+                self._renewing = threading.Thread(target=self._look, name="pocketsphinx", daemon=True)
+                self._renewing.start()
+
+    def _look(self) -> None:
+        while self._is_due():
+            try:
+                self._renew()
+            except Exception:
+                logger.exception("PocketSphinx goes on with the words that it knows")
+
+    def _is_due(self) -> bool:
+        with self._refreshing:
+            self._looking, self._due = self._due, False
+            return self._looking
+
+    def _renew(self) -> None:
+        generation = self._current()
+        if generation != self._generation:
+            made = self._made(generation)
+            with self._lock:
+                self._take(*made)
+        if self._spare:
+            self._spare.fill()
+
+    def _take(self, generation: str, decoder: Decoder, words: Vocabulary | None) -> None:
         self._generation, self._decoder, self._words = generation, decoder, words
+        self._spare = _Spare(lambda: _opened(words, cmn="live", fwdflat="no"), words)
 
-    def _made(self) -> tuple[Any, Vocabulary | None]:
+    def _made(self, generation: str) -> tuple[str, Decoder, Vocabulary | None]:
         """A decoder for the documents; for English in general where there are none."""
-        from pocketsphinx import Decoder
-
         words = None
         if self._documents:
             try:
                 words = vocabulary(self._documents)
             except OSError as error:
                 logger.warning("PocketSphinx knows none of the documents' words: %s", error)
-        files = {"lm": str(words.model), "dict": str(words.dictionary)} if words else {}
-        try:
-            return Decoder(loglevel="FATAL", cmn="batch", **files), words
-        except RuntimeError as error:
-            raise TranscriberError(
-                "PocketSphinx cannot start. Install it again: pip install --force-reinstall pocketsphinx"
-            ) from error
+        decoder = _opened(words, cmn="batch")
+        _said(decoder, np.zeros(RATE, np.float32))  # the first sound takes longer
+        return generation, decoder, words
 
     def _recognise(
         self,
@@ -90,21 +142,129 @@ class Sphinx(Engine):
                 f"PocketSphinx knows English only, and the language is set to {language!r}. "
                 "Choose Whisper (PARLEY_ASR=faster-whisper:base), or set PARLEY_LANGUAGE=en."
             )
+        assert self._decoder is not None
         words: list[str] = []
         for utterance in utterances(segments, len(audio)):
             if stop():
                 raise Stopped
-            words += self._words_of(audio[utterance.start : utterance.end])
-        return Recognised(self._words.as_written(words) if self._words else " ".join(words), "en")
+            words += _said(self._decoder, audio[utterance.start : utterance.end])
+        return Recognised(_written(self._words, words), "en")
 
-    def _words_of(self, samples: Samples) -> list[str]:
-        self._decoder.start_utt()
+
+class _Spare:
+    """Decoders for live words, all of one vocabulary; each is lent for one utterance."""
+
+    def __init__(self, make: Callable[[], Decoder], words: Vocabulary | None) -> None:
+        self.words = words
+        self._make = make
+        self._free: list[Decoder] = []
+        self._missing = _LIVE
+        self._lock = threading.Lock()
+
+    def fill(self) -> None:
+        """Make what is missing; for one thread, in the background."""
+        while self._missing:
+            made = self._make()
+            with self._lock:
+                self._missing -= 1
+                self._free.append(made)
+
+    def borrow(self) -> Decoder | None:
+        with self._lock:
+            return self._free.pop() if self._free else None
+
+    def give_back(self, decoder: Decoder) -> None:
+        with self._lock:
+            self._free.append(decoder)
+
+    def lose(self) -> None:
+        """One that was lent has failed."""
+        with self._lock:
+            self._missing += 1
+
+
+class _SphinxLive:
+    """One utterance in a borrowed decoder.
+
+    A voice is judged by what differs from its mean, and with a guess at that half of the words are wrong. So
+    the mean is the utterance's own, known for the first time after 0.7 s; whenever there is twice as much of
+    it, the search begins anew with a better one. All in all the work is done twice.
+    """
+
+    def __init__(self, spare: _Spare, decoder: Decoder) -> None:
+        self._spare, self._decoder = spare, decoder
+        self._mean = _USUAL
+        self._sound = bytearray()  # what is searched again or still has to be
+        self._at = 0  # bytes of it that the decoder has got
+        self._again = list(_AGAIN)
+        self._silent = 0  # samples since the last text
+        self._begin()
+
+    def hear(self, samples: Samples, should_stop: ShouldStop) -> str | None:
+        self._sound += to_int16(samples).tobytes()
+        self._silent += len(samples)
+        while len(self._again) > 1 and len(self._sound) > 2 * self._again[1]:
+            del self._again[0]  # so much came at once
+        while len(self._sound) - self._at >= 2 * _PIECE:
+            if should_stop():
+                raise Stopped
+            if self._again and self._at >= 2 * self._again[0]:
+                self._learn()
+            self._decoder.hear(bytes(self._sound[self._at : self._at + 2 * _PIECE]))
+            self._at += 2 * _PIECE
+        if not self._again:
+            del self._sound[: self._at]
+            self._at = 0
+        if len(self._again) == len(_AGAIN) or self._silent < _NEWS:
+            return None
+        self._silent = 0
+        return _written(self._spare.words, words_of(self._decoder))
+
+    def close(self) -> None:
         try:
-            self._decoder.process_raw(to_int16(samples).tobytes(), no_search=False, full_utt=True)
-        finally:
-            self._decoder.end_utt()
-        heard = self._decoder.hyp()
-        return [re.sub(r"\(\d+\)$", "", word) for word in heard.hypstr.split()] if heard else []
+            self._decoder.end()
+        except RuntimeError:
+            self._spare.lose()
+        else:
+            self._spare.give_back(self._decoder)
+
+    def _begin(self) -> None:
+        set_mean(self._decoder, self._mean)
+        self._decoder.begin()
+
+    def _learn(self) -> None:
+        """The mean of the utterance so far, and all of it once more."""
+        del self._again[0]
+        frames = self._at // 2 // _FRAME
+        own = own_mean(self._decoder, self._mean, frames)
+        self._decoder.end()
+        self._mean = (self._mean * _GUESS + own * frames) / (_GUESS + frames)
+        self._at = 0
+        self._begin()
+
+
+def _opened(words: Vocabulary | None, **options: str) -> Decoder:
+    if words:
+        options |= {"lm": str(words.model), "dict": str(words.dictionary)}
+    try:
+        return open_decoder(options)
+    except RuntimeError as error:
+        raise TranscriberError(
+            "PocketSphinx cannot start. Install it again: pip install --force-reinstall pocketsphinx"
+        ) from error
+
+
+def _said(decoder: Decoder, samples: Samples) -> list[str]:
+    decoder.begin()
+    try:
+        decoder.hear(to_int16(samples).tobytes(), whole=True)
+    finally:
+        decoder.end()
+    return words_of(decoder)
+
+
+def _written(known: Vocabulary | None, words: list[str]) -> str:
+    return known.as_written(words) if known else " ".join(words)
 
 
 def utterances(segments: list[Segment], length: int) -> Iterator[Segment]:

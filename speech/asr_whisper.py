@@ -9,23 +9,44 @@ they are kept.
 from __future__ import annotations
 
 import contextlib
+import copy
 import logging
 import os
 import pickle
+import threading
+import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
-from speech.asr import Engine, Recognised, ShouldStop, Stopped, TranscriberError
-from speech.audio import Samples
+import numpy as np
+
+from speech.asr import (
+    Engine,
+    Live,
+    Recognised,
+    ShouldStop,
+    Stopped,
+    TooSlow,
+    TranscriberError,
+    language_code,
+)
+from speech.audio import RATE, Samples
 from speech.vad import Segment, shorten_silence
 
 logger = logging.getLogger(__name__)
 
 _TIMEOUT = 10.0  # seconds without an answer from a server
 _SEED = 0  # Whisper samples when it is unsure; the same recording shall give the same text
+
+_NEWS = 0.5  # seconds of new sound that are worth a guess at all of it
+_SLOWEST = 1.0  # seconds; words that take longer come too late to be read while one speaks
+_WINDOW = 15 * RATE  # samples that are guessed at again and again
+_MOST = 29 * RATE  # samples of a guess
+_MOST_TOKENS = 160  # of a guess: more are no speech of that length
 
 
 class _Whisper(Engine):
@@ -38,6 +59,73 @@ class _Whisper(Engine):
         self.name = f"{self.kind}:{model}"
         self._model_name, self._device, self._offline = model, device, offline
         self._model: Any = None
+        self._guessing = threading.Lock()
+
+    def load(self) -> None:
+        super().load()
+        self.guess(np.zeros(RATE, np.float32), "en", None, lambda: False)  # the first run takes longer
+
+    def live(self, language: str | None = None, hint: str | None = None) -> Live | None:
+        return _WhisperLive(self, language_code(language), hint) if self._model is not None else None
+
+    def guess(self, audio: Samples, language: str | None, hint: str | None, stop: ShouldStop) -> str | None:
+        """A quick transcript of at most half a minute; None when there is something more urgent to do."""
+        if not self._guessing.acquire(blocking=False):
+            return None
+        try:
+            return None if self.busy else self._guess(audio, language, hint, lambda: stop() or self.busy)
+        except Stopped:
+            if stop():
+                raise
+            return None
+        except (RuntimeError, ValueError) as error:
+            raise _failed(self.name, error) from error
+        finally:
+            self._guessing.release()
+
+    @abstractmethod
+    def _guess(self, audio: Samples, language: str | None, hint: str | None, stop: ShouldStop) -> str:
+        """One run, greedy, without time stamps; `Stopped` as soon as `stop` is true."""
+
+
+class _WhisperLive:
+    """One utterance, transcribed again and again while it grows."""
+
+    def __init__(self, engine: _Whisper, language: str | None, hint: str | None) -> None:
+        self._engine, self._language, self._hint = engine, language, hint
+        self._sound: Samples = np.empty(0, np.float32)  # what is guessed at; what was before is settled
+        self._settled = ""
+        self._new = 0  # samples since the last guess
+        self._pace = _NEWS
+
+    def hear(self, samples: Samples, should_stop: ShouldStop) -> str | None:
+        self._sound = np.concatenate([self._sound, samples])
+        self._new += len(samples)
+        if self._new < self._pace * RATE:
+            return None
+        cut = _quietest(self._sound[:_MOST]) if len(self._sound) > _WINDOW else len(self._sound)
+        began = time.perf_counter()
+        text = self._engine.guess(self._sound[:cut], self._language, self._hint, should_stop)
+        took = time.perf_counter() - began
+        if text is None:
+            return None
+        if took > _SLOWEST:
+            raise TooSlow(f"a guess took {took:.1f} s")
+        heard = self._settled + text
+        if cut < len(self._sound):
+            self._settled, self._sound = heard, self._sound[cut:]
+        self._new, self._pace = 0, max(_NEWS, 2 * took)  # half of the time is left to others
+        return heard
+
+    def close(self) -> None:
+        self._sound = np.empty(0, np.float32)
+
+
+def _quietest(audio: Samples) -> int:
+    """The middle of the quietest 50 ms of the last second: a word is hardly cut there."""
+    size = RATE // 20
+    last = audio[-RATE:][: RATE // size * size]
+    return len(audio) - RATE + int(np.square(last).reshape(-1, size).sum(axis=1).argmin()) * size + size // 2
 
 
 class FasterWhisper(_Whisper):
@@ -82,7 +170,7 @@ class FasterWhisper(_Whisper):
         _check_language(language, self._model.supported_languages, self.name)
         ctranslate2.set_random_seed(_SEED)
         try:
-            parts, info = self._model.transcribe(
+            parts, info = _asking(self._model, stop).transcribe(
                 shorten_silence(audio, segments), language=language, initial_prompt=hint or None
             )
             text = []
@@ -94,6 +182,19 @@ class FasterWhisper(_Whisper):
             raise _failed(self.name, error) from error
         probability = None if language else float(info.language_probability)
         return Recognised("".join(text), info.language, probability)
+
+    def _guess(self, audio: Samples, language: str | None, hint: str | None, stop: ShouldStop) -> str:
+        parts, _ = _asking(self._model, stop).transcribe(
+            audio,
+            language=language,
+            initial_prompt=hint or None,
+            beam_size=1,
+            temperature=0.0,
+            condition_on_previous_text=False,
+            without_timestamps=True,
+            max_new_tokens=_MOST_TOKENS,
+        )
+        return "".join(part.text for part in parts)
 
 
 class OpenAIWhisper(_Whisper):
@@ -146,16 +247,52 @@ class OpenAIWhisper(_Whisper):
             raise _failed(self.name, error) from error
         return Recognised(said["text"], said["language"])
 
+    def _guess(self, audio: Samples, language: str | None, hint: str | None, stop: ShouldStop) -> str:
+        if not self._lock.acquire(blocking=False):  # a model on torch does one thing at a time
+            raise Stopped
+        try:
+            with _stoppable(self._model, stop):
+                said = self._model.transcribe(
+                    audio,
+                    language=language,
+                    initial_prompt=hint or None,
+                    temperature=0.0,
+                    condition_on_previous_text=False,
+                    without_timestamps=True,
+                    sample_len=_MOST_TOKENS,
+                    fp16=self._model.device.type == "cuda",
+                )
+        finally:
+            self._lock.release()
+        return str(said["text"])
+
+
+def _asking(model: Any, stop: ShouldStop) -> Any:
+    """The same faster-whisper model, asking `stop` before each run of its encoder and of its decoder."""
+
+    def ask(step: Callable[..., Any]) -> Callable[..., Any]:
+        def asking(*given: Any, **named: Any) -> Any:
+            if stop():
+                raise Stopped
+            return step(*given, **named)
+
+        return asking
+
+    view = copy.copy(model)
+    view.encode = ask(model.encode)
+    view.generate_with_fallback = ask(model.generate_with_fallback)
+    return view
+
 
 @contextlib.contextmanager
 def _stoppable(model: Any, stop: ShouldStop) -> Iterator[None]:
-    """Ask `stop` before each window of sound and before each token."""
+    """Ask `stop` before each layer that sound goes through and before each token."""
 
     def ask(*_: object) -> None:
         if stop():
             raise Stopped
 
-    hooks = [part.register_forward_pre_hook(ask) for part in (model.encoder, model.decoder)]
+    hooks = [part.register_forward_pre_hook(ask) for part in (*model.encoder.blocks, model.decoder)]
     try:
         yield
     finally:
