@@ -1,7 +1,7 @@
-"""How soon an answer is heard: a text at a language model's pace, spoken as it comes and in the old order.
+"""How soon an answer is heard, and how smoothly: a text at a language model's pace, spoken as it comes.
 
-The old order is the tutorials': the whole recording, then the whole answer, then the whole speech, and
-only then sound. It does not know any model; the pace is given.
+The time to the first sound is compared with the tutorials' order: the whole recording, then the whole answer,
+then the whole speech, and only then sound. It does not know any model; the pace is given.
 """
 
 from __future__ import annotations
@@ -9,9 +9,14 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby, pairwise
 
+import numpy as np
+
+from speech.audio import AudioChunk
+from speech.polish import BREATH, PAUSE
 from speech.sentences import speakable, split
 from speech.tts import Synthesizer
 from speech.turn import Speaker, warm
@@ -32,6 +37,26 @@ class FirstAudio:
     streamed: float  # to the first sound, spoken as the text comes
     whole: float  # to the first sound when the whole answer and then the whole speech are waited for
     answer: float  # to the last token
+
+
+_QUIET = 0.005  # amplitude under which nothing is heard
+_JUST_IN_TIME = 0.25  # seconds before it is due that a player takes a chunk
+
+
+@dataclass(frozen=True)
+class Smoothness:
+    """What is heard of one answer that is played while its text arrives. Silence is in seconds."""
+
+    seconds: float  # of sound
+    late: float  # the longest silence because a chunk was not there in time
+    long: float  # by how much the longest pause was longer than meant
+    jump: float  # the largest step between two chunks, 1 is full scale
+    level: float  # dB between the loudest sentence and the quietest
+
+    @property
+    def gap(self) -> float:
+        """The longest silence that was not meant as a pause."""
+        return max(self.late, self.long)
 
 
 def tokens(text: str) -> list[str]:
@@ -69,6 +94,64 @@ def first_audio(synthesizer: Synthesizer, text: str = ANSWER, *, rate: float = 3
         pass
     whole = end - start + time.perf_counter() - begin_whole
     return FirstAudio(heard[0] - sentence_end, heard[0] - start, whole, end - start)
+
+
+def smoothness(synthesizer: Synthesizer, text: str = ANSWER, *, rate: float = 30.0) -> Smoothness:
+    """Play `text` in real time into a `Speaker`, and its sound out of it, chunk by chunk just in time."""
+    warm()
+    speaker = Speaker(synthesizer, language="en")
+
+    def feed() -> None:
+        for token in _paced(tokens(text), rate):
+            speaker.feed(token)
+        speaker.finish()
+
+    feeder = threading.Thread(target=feed, daemon=True)
+    feeder.start()
+    chunks, late, due = [], 0.0, 0.0
+    for chunk in speaker:
+        now = time.perf_counter()
+        if chunks:
+            late = max(late, now - due)
+        due = max(due, now) + chunk.seconds
+        chunks.append(chunk)
+        time.sleep(max(0.0, due - _JUST_IN_TIME - time.perf_counter()))
+    feeder.join()
+    seconds = sum(chunk.seconds for chunk in chunks)
+    return Smoothness(seconds, late, _over_long(chunks), largest_jump(chunks), _unevenness(chunks))
+
+
+def largest_jump(chunks: Sequence[AudioChunk]) -> float:
+    """The largest step from the last sample of a chunk to the first of the next; 1 is full scale."""
+    steps = [abs(float(after.samples[0] - before.samples[-1])) for before, after in pairwise(chunks)]
+    return max(steps, default=0.0)
+
+
+def _over_long(chunks: Sequence[AudioChunk]) -> float:
+    """By how many seconds the silence around a pause is longer than that pause was meant to be, at most."""
+    if not chunks:
+        return 0.0
+    sound, rate = np.concatenate([chunk.samples for chunk in chunks]), chunks[0].rate
+    loud = np.flatnonzero(np.abs(sound) > _QUIET)
+    worst, end = 0.0, 0
+    for chunk in chunks:
+        end += len(chunk.samples)
+        after = int(np.searchsorted(loud, end))
+        if chunk.pause and 0 < after < len(loud):
+            meant = PAUSE if chunk.pause > BREATH * rate else BREATH
+            worst = max(worst, (loud[after] - loud[after - 1]) / rate - meant)
+    return float(worst)
+
+
+def _unevenness(chunks: Sequence[AudioChunk]) -> float:
+    """How many dB the loudest sentence is above the quietest."""
+    levels = []
+    for _, group in groupby(chunks, key=lambda chunk: chunk.text):
+        sound = np.concatenate([chunk.samples for chunk in group])
+        audible = sound[np.abs(sound) > _QUIET]
+        if audible.size:
+            levels.append(10 * float(np.log10(np.mean(np.square(audible, dtype=np.float64)))))
+    return max(levels) - min(levels) if levels else 0.0
 
 
 def _paced(pieces: list[str], rate: float) -> Iterator[str]:

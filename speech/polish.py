@@ -54,12 +54,24 @@ def polish(
     sound = _trimmed(_levelled(_resampled(edges.passing(pieces))), edges)
     passed = 0
     for samples, rest in _faded(sound, edges, pause):
-        for begin in range(0, len(samples), int(CHUNK * RATE)):
-            part = samples[begin : begin + int(CHUNK * RATE)]
-            quiet = max(0, begin + len(part) - max(begin, len(samples) - rest))
-            last = rest > 0 and begin + len(part) == len(samples)
-            yield AudioChunk(part, RATE, text, edges.marks(passed, len(part), last), quiet)
-            passed += len(part)
+        begin = 0
+        while begin < len(samples):
+            end = _steady(samples, begin + int(CHUNK * RATE))
+            quiet = max(0, end - max(begin, len(samples) - rest))
+            last = rest > 0 and end == len(samples)
+            marks = edges.marks(passed + begin, end - begin, last)
+            yield AudioChunk(samples[begin:end], RATE, text, marks, quiet)
+            begin = end
+        passed += len(samples)
+
+
+def _steady(samples: Samples, latest: int) -> int:
+    """Where to part the sound, a little before `latest`: where it changes least from a sample to the next."""
+    if latest >= len(samples):
+        return len(samples)
+    earliest = max(1, latest - int(_FADE * RATE))
+    steps = np.abs(np.diff(samples[earliest - 1 : latest + 1]))
+    return earliest + int(np.argmin(steps))
 
 
 class _Edges:
@@ -229,17 +241,21 @@ def _faded(pieces: Iterable[Samples], edges: _Edges, pause: float) -> Iterator[t
     try:
         for samples in pieces:
             held = np.concatenate([held, samples])
-            if len(held) <= count:
+            if len(held) <= 2 * count:
                 continue
             if not begun:
                 held[:count] *= ramp
                 begun = True
-            yield held[:-count], 0
-            held = held[-count:]
+            end = _steady(held, len(held) - count)
+            yield held[:end], 0
+            held = held[end:]
     except Exception as error:  # raised again below, when the sound before it has died away
         failure = error
     if len(held):
-        held = held * np.linspace(1, 0, len(held), dtype=np.float32)
+        held = held.copy()
+        if not begun:
+            held[:count] *= ramp[: len(held)]
+        held[-count:] *= ramp[::-1][-len(held) :]
         rest = max(0, int(pause * RATE) - edges.tail)
         yield np.concatenate([held, np.zeros(rest, np.float32)]), rest
     if failure is not None:

@@ -232,7 +232,9 @@ def _early_end(text: str, start: int, end: _End | None, limit: int, least: int) 
 
 def _long_enough(clause: str, least: int) -> bool:
     wide = len(_WIDE_LETTER.findall(clause))
-    return len(clause) + (_WIDE_IS - 1) * wide >= least and len(clause.split()) + wide >= _LEAST_WORDS
+    return len(clause) + (_WIDE_IS - 1) * wide >= least and len(clause.split()) + wide >= min(
+        _LEAST_WORDS, least
+    )
 
 
 def _closed(clause: str) -> bool:

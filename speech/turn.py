@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 
@@ -25,12 +25,10 @@ from speech.tts import SynthesisError, Synthesizer, UnspokenError, is_slow
 log = logging.getLogger(__name__)
 
 AHEAD_SECONDS = 4.0  # of sound that is made before it is fetched
-_FIRST_PARTS = (
-    25,
-    60,
-)  # least characters of the first parts of an answer, for an engine that is slow to begin
-_SHORT, _JOINED = 30, 160  # characters: a sentence that is joined to the next, and all of them together
-_LOW, _LOW_IF_SLOW = 0.4, 1.5  # seconds left to play at which a clause is said without its sentence
+_LOW, _LOW_IF_SLOW = 0.4, 1.0  # seconds left to play at which a clause is said without its sentence
+# For an engine that is slow to begin: while so many seconds are left, parts of at least so many characters.
+_PARTS = ((_LOW_IF_SLOW, 25), (2.5, 60), (float("inf"), 120))
+_SHORT = 25  # characters; shorter sentences are given to it together with the next
 
 
 class Speaker:
@@ -74,7 +72,7 @@ class Speaker:
         self._splitter = SentenceSplitter()
         self._fed_all = self._said_all = self._stopped = self._paused = False
         self._ahead = ahead
-        self._begun = 0  # parts of the text that have been begun
+        self._kept: list[Place] = []  # too short to be said alone
         self._plays_until = self._paused_at = 0.0  # if what was taken is played as it is taken
         self._version = 0  # of the text; `replace` begins a new one
         self._noticed: set[str] = set()
@@ -115,7 +113,7 @@ class Speaker:
         """What follows replaces the text so far: what has not been taken yet is never heard."""
         with self._changed:
             self._version += 1
-            self._begun = 0
+            self._kept = []
             self._pieces.clear()
             self._chunks.clear()
             self._splitter = SentenceSplitter()
@@ -199,29 +197,40 @@ class Speaker:
                 self._changed.wait_for(lambda: self._stopped or not self._paused)
                 if self._stopped:
                     return None
-                if found := self._sure_places():
-                    self._begun += len(found)
-                    together = _SHORT if is_slow(self._synthesizer) else 0
-                    return self._version, _joined(found, together)
+                if found := self._sure_parts():
+                    return self._version, found
                 if self._fed_all:
                     return None
                 more = self._left() - self._low
                 self._changed.wait_for(
                     lambda: self._pieces or self._fed_all or self._stopped,
-                    timeout=more if more > 0 and self._splitter.rest else None,
+                    timeout=more if more > 0 and (self._kept or self._splitter.rest) else None,
                 )
 
-    def _sure_places(self) -> list[Place]:
-        """The sentences that are sure now, or the clause that must do."""
+    def _sure_parts(self) -> list[list[Place]]:
+        """The sentences that are sure now, or the clause that must do, each to be said in one go."""
         text = "".join(self._pieces)
         self._pieces.clear()
-        splitter, final = self._splitter, self._fed_all
-        if self._begun < len(_FIRST_PARTS) and is_slow(self._synthesizer):
-            return splitter.places(text, final=final, early=_FIRST_PARTS[self._begun])
-        if found := splitter.places(text, final=final):
-            return found
-        runs_low = self.first_audio is not None and self._left() < self._low
-        return splitter.places(early=_FIRST_PARTS[0]) if runs_low else []
+        if is_slow(self._synthesizer):
+            return self._sure_part(text)
+        found = self._splitter.places(text, final=self._fed_all)
+        if not found and self.first_audio is not None and self._left() < _LOW:
+            found = self._splitter.places(early=1)
+        kept, self._kept = self._kept, []
+        return [[place] for place in kept + found]
+
+    def _sure_part(self, text: str) -> list[list[Place]]:
+        """The next that a slow engine is to say: the less there is left to play, the shorter."""
+        left, kept, final = self._left(), self._kept, self._fed_all
+        least = next(characters for seconds, characters in _PARTS if left <= seconds)
+        while _length(kept) < _SHORT and (found := self._splitter.places(text, final=final, early=least)):
+            kept += found
+            text = ""
+        runs_low = self.first_audio is not None and left < _LOW_IF_SLOW
+        if not kept or not (final or runs_low or _length(kept) >= _SHORT):
+            return []
+        self._kept = []
+        return [kept]
 
     @property
     def _low(self) -> float:
@@ -296,17 +305,8 @@ class Speaker:
             self._notify(message)
 
 
-def _joined(places: Sequence[Place], short: int) -> list[list[Place]]:
-    """What is said in one go: each place by itself, but those of under `short` characters with the next."""
-    groups: list[list[Place]] = []
-    for place in places:
-        group = groups[-1] if groups else []
-        length = sum(len(member.text) for member in group)
-        if group and group[-1].whole and length < short and length + len(place.text) <= _JOINED:
-            group.append(place)
-        else:
-            groups.append([place])
-    return groups
+def _length(places: Iterable[Place]) -> int:
+    return sum(len(place.text) for place in places)
 
 
 def _with_a_breath(chunks: Iterable[AudioChunk]) -> Iterator[AudioChunk]:

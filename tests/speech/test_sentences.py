@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from speech.sentences import SentenceSplitter, split
+from speech.sentences import SentenceSplitter, places, split
 
 
 @pytest.mark.parametrize(
@@ -152,6 +152,78 @@ def test_the_pieces_do_not_matter_and_nothing_is_lost(text: str, data: st.DataOb
     assert [s for char in text for s in one_by_one.feed(char)] + one_by_one.finish() == found
     assert re.sub(r"\s", "", "".join(found)) == re.sub(r"\s", "", text)
     assert all(sentence == sentence.strip() and sentence for sentence in found)
+
+
+@settings(max_examples=200, deadline=None)
+@given(_TEXTS, st.data())
+def test_places_are_where_the_sentences_stand(text: str, data: st.DataObject) -> None:
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=10)))
+    splitter = SentenceSplitter(40)
+    found = []
+    for begin, end in zip([0, *cuts], [*cuts, len(text)], strict=True):
+        found += splitter.places(text[begin:end])
+    found += splitter.places(final=True)
+    assert [place.text for place in found] == split(text, 40)
+    assert all(text[place.start : place.end] == place.text for place in found)
+    assert splitter.rest == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "first"),
+    [
+        (
+            "The museum in the old town closes at six, but the garden",
+            "The museum in the old town closes at six,",
+        ),
+        ("The museum in the old town — a fine one — is", "The museum in the old town —"),
+        ("These are all of the things: a rope", "These are all of the things:"),
+        ("It closes at six, as it does on every day, or", "It closes at six, as it does on every day,"),
+        ("It was opened to all on May 3, 2024, by the mayor", "It was opened to all on May 3, 2024,"),
+        ("The things (a rope, a lamp) that you need, and", "The things (a rope, a lamp) that you need,"),
+        ("博物馆在老城区的六点钟关门，花园", "博物馆在老城区的六点钟关门，"),
+        ("| the museum that is here, or there", None),
+        ("The whole museum costs 1,000", None),
+        ("Extraordinarily, uncharacteristically, this", None),
+        ("The museum closes at six o'clock,", None),  # what follows decides
+    ],
+)
+def test_a_first_clause(text: str, first: str | None) -> None:
+    found = SentenceSplitter().places(text, early=25)
+    assert [place.text for place in found] == ([first] if first else [])
+    assert not any(place.whole for place in found)
+
+
+def test_an_early_clause_is_only_given_before_the_end_of_its_sentence() -> None:
+    splitter = SentenceSplitter()
+    text = "It is so. The museum in the old town closes at six, but not the garden. Yes, it is. "
+    found = [splitter.places(piece, early=25) for piece in (text, "", "", "", "")]
+    assert [[place.text for place in some] for some in found] == [
+        ["It is so."],
+        ["The museum in the old town closes at six,"],
+        ["but not the garden."],
+        [],
+        [],
+    ]
+    assert [place.whole for some in found for place in some] == [True, False, True]
+    assert splitter.finish() == ["Yes, it is."]
+
+
+def test_a_part_of_a_sentence_that_is_too_long_is_no_whole_one() -> None:
+    parts = places("this is a clause that goes on, " * 12 + "and ends.")
+    assert [part.whole for part in parts] == [False] * (len(parts) - 1) + [True]
+    assert len(parts) > 1
+
+
+@settings(max_examples=200, deadline=None)
+@given(_TEXTS, st.integers(1, 60))
+def test_with_early_clauses_nothing_is_lost_either(text: str, least: int) -> None:
+    splitter = SentenceSplitter()
+    found = splitter.places(text, early=least)
+    while more := splitter.places(final=True, early=least):
+        assert len(more) == 1
+        found += more
+    assert "".join("".join(place.text for place in found).split()) == "".join(text.split())
+    assert all(text[place.start : place.end] == place.text for place in found)
 
 
 def test_a_long_text_is_split_in_good_time() -> None:
