@@ -29,7 +29,7 @@ from speech.bargein import Bargein
 from speech.echo import EchoCanceller, open_echo_canceller
 from speech.endpoint import Began, Dropped, Ended, Listener, ListenOptions, Paused, WentOn
 from speech.live import LiveTranscript
-from speech.remarks import is_backchannel, is_stop
+from speech.remarks import is_backchannel, is_stop, takes_back
 from speech.vad import FRAME, VadStream
 
 log = logging.getLogger(__name__)
@@ -128,6 +128,7 @@ class Conversation:
         self._offset = float("inf")  # time.monotonic() of the stream's first sample
         self._reply: Reply | None = None
         self._asked = ""  # what the reply answers
+        self._unanswered = ""  # a question whose answer was cut off before any of it was heard
         self._guess: _Guess | None = None
         self._live: LiveTranscript | None = None
         self._utterances = itertools.count(1)
@@ -355,7 +356,15 @@ class Conversation:
             if is_backchannel(heard.text) or is_stop(heard.text):
                 return
             self._confirm()  # words: what was said before them belongs to the history from now on
+        guess.heard = heard = self._with_unanswered(heard)
         guess.reply = self._outside.reply(heard)
+
+    def _with_unanswered(self, heard: Heard) -> Heard:
+        """Who speaks on before the answer is heard goes on with the question, unless it is taken back."""
+        unanswered, self._unanswered = self._unanswered, ""
+        if not unanswered or takes_back(heard.text):
+            return heard
+        return Heard(f"{unanswered} {heard.text}", heard.language)
 
     def _drop_guess(self) -> None:
         guess, self._guess = self._guess, None
@@ -399,6 +408,7 @@ class Conversation:
             self._confirm()
         reply = guess.reply
         if reply is None:
+            heard = self._with_unanswered(heard)
             reply = self._outside.reply(heard)
         since = self._offset + guess.end / RATE
         times = {name: max(0.0, at - since) for name, at in guess.moments.items()}
@@ -407,7 +417,7 @@ class Conversation:
 
     def _take(self, reply: Reply, asked: str) -> None:
         """From now on this is what answers."""
-        self._asked = asked
+        self._asked, self._unanswered = asked, ""
         self._reply = reply
         self._bargein.reset()
 
@@ -435,6 +445,7 @@ class Conversation:
         reply, self._reply = self._reply, None
         was_paused, self._paused = self._paused, False
         if reply is not None and not reply.over:
+            self._unanswered = self._asked if was_paused and not reply.sounding else ""
             reply.interrupt()
         if was_paused:
             self._outside.interrupted("real")

@@ -22,6 +22,7 @@ _STOPS = _words(
     *("stop it", "stop talking", "please stop", "stop please", "be quiet", "hold on", "wait a moment"),
     *("that's enough", "thank you", "never mind", "shut up", "hör auf"),
 }
+_TAKING_BACK = _words("no not nope wait sorry actually instead nein nicht non nee não pardon perdón scusa")
 
 
 def is_backchannel(text: str) -> bool:
@@ -33,6 +34,11 @@ def is_backchannel(text: str) -> bool:
 def is_stop(text: str) -> bool:
     """Whether a person who says this wants silence, and no answer."""
     return _plain(text) in _STOPS
+
+
+def takes_back(text: str) -> bool:
+    """Whether a person who begins so takes back what was said just before."""
+    return _plain(text).partition(" ")[0] in _TAKING_BACK
 
 
 def _plain(text: str) -> str:

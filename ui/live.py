@@ -222,7 +222,7 @@ class Live:
     def close(self) -> None:
         self._talk.close()
         with self._closing:
-            self._metrics.lost(self._microphone.lost)
+            self._metrics.frames_lost(self._microphone.lost)
             self._microphone.lost = 0
             self._resources.close()
 

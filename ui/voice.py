@@ -106,8 +106,9 @@ class Socket:
         finally:
             sender.cancel()
             self.outbox.close()
-            self._quiet()
-            self.stop()
+            if self._live is None:
+                self.stop()
+            self._quiet()  # what it speaks, it ends itself, and knows how much of it was heard
 
     def next_turn(self) -> int:
         """A number for a turn of the live conversation."""
