@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import re
 import struct
@@ -234,7 +235,7 @@ def test_states_are_shown_and_announced(server: Server) -> None:
     begin(server)
     expect(live).to_have_text("Listening.")
     for state, text, said in (
-        ("thinking", "Thinking…", "Thinking."),
+        ("thinking", "Thinking", "Thinking."),
         ("speaking", "Speaking", "Speaking."),
         ("listening", "Listening", "Listening."),
     ):
@@ -262,7 +263,7 @@ def test_announcements_wait_for_the_person_and_for_each_other(server: Server) ->
     page.evaluate(
         """() => { const live = document.querySelector("[role=status][aria-live=polite].unseen");
                    window.said = [];
-                   const note = () => window.said.push(live.textContent);
+                   const note = () => window.said.push([performance.now(), live.textContent]);
                    new MutationObserver(note).observe(live, {childList: true}); }"""
     )
     server.tell(type="state", state="thinking", hearing=True)
@@ -271,7 +272,9 @@ def test_announcements_wait_for_the_person_and_for_each_other(server: Server) ->
     for state in ("listening", "thinking", "speaking"):
         server.tell(type="state", state=state, hearing=False)
     expect(live).to_have_text("Speaking.")
-    assert page.evaluate("window.said") == ["Speaking."]
+    said = page.evaluate("window.said")
+    assert "Listening." not in [text for _, text in said]  # which was said before
+    assert all(later - earlier > 900 for (earlier, _), (later, _) in itertools.pairwise(said))
 
 
 def test_mute_by_button_and_key(server: Server) -> None:
@@ -354,6 +357,32 @@ def test_a_question_typed_meanwhile_goes_to_the_conversation(server: Server) -> 
     assert server.wait("ask") == {"type": "ask", "text": "And on Sunday?"}
 
 
+def test_what_is_wished_anew_is_told_when_nobody_is_disturbed(server: Server) -> None:
+    page = server.page
+    begin(server, state="speaking")
+    page.locator(".mute").click()  # the loudspeaker: now no text shall go to a voice
+    server.tell(type="state", state="listening", hearing=True)
+    page.wait_for_function("window.parleyTalk.hearing")
+    assert len(server.said("talk")) == 1
+    server.tell(type="state", state="listening", hearing=False)
+    assert server.wait("talk", 2) == server.said("talk")[0] | {"speak": False, "conversation": "c1"}
+
+
+def test_a_browser_that_keeps_the_microphones_rate_tells_it(server: Server) -> None:
+    page = server.page
+    page.evaluate(
+        """() => { const { createMediaStreamSource: create } = AudioContext.prototype;
+                   AudioContext.prototype.createMediaStreamSource = function (stream) {
+                     if (this.sampleRate === 16000) throw new DOMException("no", "NotSupportedError");
+                     return create.call(this, stream); }; }"""
+    )
+    begin(server)
+    rate = server.said("talk")[0]["rate"]
+    assert rate in {44_100, 48_000}
+    server.until(lambda: len(server.frames) > 3)
+    assert {len(frame) for frame in server.frames} == {12 + 2 * round(0.032 * rate)}
+
+
 # Why there is no microphone, and what to do
 
 
@@ -382,6 +411,24 @@ def test_a_refused_microphone_is_explained(server: Server) -> None:
         expect(page.locator("#talk")).to_have_attribute("data-state", "idle")
         expect(page.locator("#talk")).to_have_attribute("aria-pressed", "false")
         toast.get_by_role("button", name="Close").click()
+    assert server.said("talk") == []
+
+
+def test_a_press_takes_back_a_press_that_waits_for_the_microphone(server: Server) -> None:
+    page = server.page
+    page.evaluate(
+        """() => { const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+                   const asked = new Promise((allow) => { window.allow = allow; });
+                   navigator.mediaDevices.getUserMedia = async (wishes) => {
+                     await asked;
+                     return (window.stream = await ask(wishes)); }; }"""
+    )
+    page.locator("#talk").click()
+    expect(page.locator("#talk")).to_have_text("Connecting")
+    page.locator("#talk").click()
+    expect(page.locator("#talk")).to_have_text("Talk")
+    page.evaluate("window.allow()")
+    page.wait_for_function("window.stream?.getTracks()[0].readyState === 'ended'")
     assert server.said("talk") == []
 
 

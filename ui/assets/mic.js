@@ -5,13 +5,12 @@ import { listening, send, setTranscript, stop as stopAnswer } from "./chat.js";
 import { announce, api, byId, label, toast } from "./dom.js";
 import { askForMicrophone } from "./microphone.js";
 import { settings } from "./settings.js";
-import { mountTalk, talk } from "./talk.js";
+import { talk } from "./talk.js";
 
 const LONGEST = 5 * 60 * 1000; // milliseconds
 const state = { phase: "idle", recorder: null };
 
 export function mountMic() {
-  mountTalk();
   phase("idle");
   byId("mic").addEventListener("click", press);
   talk.addEventListener("change", allow);
@@ -32,7 +31,9 @@ function phase(name) {
   else label(mic, "mic", "Record", "Record a question");
 }
 
+// While a conversation goes on, it has the microphone.
 function allow() {
+  byId("mic").style.display = talk.on ? "none" : "";
   byId("mic").disabled = state.phase === "writing" || talk.on;
 }
 

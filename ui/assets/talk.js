@@ -22,14 +22,14 @@ const CONTROL = `${FIELD}, button, a[href], summary, audio, video, [role='button
 
 // What the button shows: icon, text, what a press does; and what is announced.
 const LOOKS = {
-  idle: ["sound", "Talk", "Talk: begin a conversation by voice", "The conversation by voice has ended."],
-  connecting: ["again", "Connecting…", "Connecting. Press to cancel"],
-  listening: ["mic", "Listening", "Listening. Press to end the conversation", "Listening."],
+  idle: ["talk", "Talk", "Talk: begin a conversation by voice", "The conversation by voice has ended."],
+  connecting: ["again", "Connecting", "Connecting. Press to cancel"],
+  listening: ["listening", "Listening", "Listening. Press to end the conversation", "Listening."],
   hearing: ["mic", "Hearing you", "Listening, and hearing you. Press to end the conversation"],
-  thinking: ["again", "Thinking…", "Thinking. Press to end the conversation", "Thinking."],
-  speaking: ["sound", "Speaking", "Speaking; talk to interrupt. Press to end the conversation", "Speaking."],
-  muted: ["mute", "Muted", "The microphone is muted. Press to end the conversation", "Microphone muted."],
-  waiting: ["mute", "Hold to talk", "The microphone listens while you hold the space bar. Press to end the conversation", "Hold the space bar to talk."],
+  thinking: ["thinking", "Thinking", "Thinking. Press to end the conversation", "Thinking."],
+  speaking: ["speaking", "Speaking", "Speaking; talk to interrupt. Press to end the conversation", "Speaking."],
+  muted: ["mic_off", "Muted", "The microphone is muted. Press to end the conversation", "Microphone muted."],
+  waiting: ["hold", "Hold to talk", "The microphone listens while you hold the space bar. Press to end the conversation", "Hold the space bar to talk."],
 };
 
 // The distance between two audio clocks, which are read in steps: smoothed, and held still, so that times stay even.
@@ -301,8 +301,8 @@ export function asking(text) {
 }
 
 const meter = el("meter", { class: "level", min: 0, max: 1, "aria-label": "Microphone level", title: "How loud the microphone is" });
-const mute = button("Mute the microphone (M)", { icon: "mic", class: "mute-mic", onclick: () => talk.toggleMute() });
-const hold = button("Hold to talk (or hold the space bar)", { icon: "mic", class: "push" }, el("span", { class: "label" }, "Hold"));
+const mute = button("Mute the microphone (M)", { class: "mute-mic", onclick: () => talk.toggleMute() });
+const hold = button("Hold to talk (or hold the space bar)", { icon: "hold", class: "push" }, el("span", { class: "label" }, "Hold"));
 let drawn = "";
 
 function draw() {
@@ -311,8 +311,7 @@ function draw() {
   Object.assign(node.dataset, { state: talk.state, hearing: talk.hearing });
   node.setAttribute("aria-pressed", String(talk.on));
   node.setAttribute("aria-busy", String(look === "connecting"));
-  if (talk.on && !mute.isConnected) hold.after(mute, meter);
-  if (!talk.on) [mute, meter].forEach((one) => one.remove());
+  for (const one of [mute, meter]) one.style.display = talk.on ? "" : "none";
   mute.setAttribute("aria-pressed", String(talk.muted));
   mute.dataset.state = talk.muted ? "muted" : "";
   hold.setAttribute("aria-pressed", String(talk.held));
@@ -321,17 +320,14 @@ function draw() {
   drawn = wanted;
   const [image, text, hint] = LOOKS[look];
   label(node, image, text, socket.impossible && !talk.on ? IMPOSSIBLE : hint);
-  for (const child of node.children) child.style.pointerEvents = "none"; // drawn anew under a finger, it is still pressed
-  mute.replaceChildren(icon(talk.muted ? "mute" : "mic"));
-  mute.firstChild.style.pointerEvents = "none";
-  mute.title = talk.muted ? "Hear me again (M)" : "Mute the microphone (M)";
+  mute.replaceChildren(icon(talk.muted ? "mic_off" : "mic"));
+  mute.title = talk.muted ? "The microphone is muted: hear me again (M)" : "Mute the microphone (M)";
   mute.setAttribute("aria-label", mute.title);
+  for (const child of [...node.children, ...mute.children]) child.style.pointerEvents = "none"; // drawn anew under a finger, a button is still pressed
 }
 
 export function mountTalk() {
-  if (hold.isConnected) return;
-  byId("talk").style.minWidth = "10em"; // what is beside it stays where it is, whatever it says
-  byId("talk").after(hold);
+  byId("talk").after(hold, mute, meter);
   byId("talk").addEventListener("click", () => (talk.on ? talk.end() : talk.start()));
   hold.style.touchAction = "none"; // a finger that moves a little neither scrolls nor lets go
   hold.addEventListener("pointerdown", (event) => {
