@@ -19,7 +19,8 @@ from langchain_core.messages import BaseMessage
 
 from rag.cancel import Cancelled, CancelToken, scope
 from rag.citations import Citer, cited_numbers
-from rag.memory import contextualize, remember
+from rag.languages import guess
+from rag.memory import remember, understand
 from rag.prompts import says_unknown
 
 log = logging.getLogger(__name__)
@@ -185,13 +186,18 @@ class Assistant:
         self._memory = memory
         self._notices = notices
 
-    def answer(self, question: str, history: Sequence[BaseMessage] = ()) -> Answer:
-        """Start answering. `history`: this person's messages so far, oldest first."""
+    def answer(
+        self, question: str, history: Sequence[BaseMessage] = (), *, language: str | None = None
+    ) -> Answer:
+        """Start answering. `history`: this person's messages so far, oldest first (see `rag.heard`).
+
+        language: the code of the one that was heard, which the answer is to be in; guessed if None.
+        """
 
         def work(emit: Callable[[Event], None]) -> None:
             for notice in self._notices():
                 emit(Notice(notice))
-            turn = _Turn(question, list(history), self._fallback, self._memory)
+            turn = _Turn(question, list(history), self._fallback, self._memory, language or guess(question))
             turn.run(self._responder, emit)
 
         return Answer(work)
@@ -206,11 +212,13 @@ class _Turn:
         history: list[BaseMessage],
         fallback: Callable[[], Responder],
         memory: str,
+        language: str | None,
     ) -> None:
         self._question = question
         self._history = history
         self._fallback = fallback
         self._memory = memory
+        self._language = language
         self._engine, self._quotes = "", False
         self._text = ""
         self._documents: tuple[Document, ...] = ()
@@ -238,9 +246,8 @@ class _Turn:
 
     def _respond(self, responder: Responder, emit: Callable[[Event], None]) -> None:
         self._engine, self._quotes = responder.name, responder.llm is None
-        question, history = self._understand(responder, emit)
         citer: Citer | None = None
-        for part in responder.chain.stream({"query": question, "chat_history": history}):
+        for part in responder.chain.stream(self._understand(responder, emit)):
             if "source_documents" in part:
                 self._mark("retrieval")
                 self._documents = tuple(part["source_documents"])
@@ -254,19 +261,19 @@ class _Turn:
         for piece in citer.finish() if citer else ():
             self._say(piece, emit)
 
-    def _understand(
-        self, responder: Responder, emit: Callable[[Event], None]
-    ) -> tuple[str, list[BaseMessage]]:
-        """The standalone question and what is remembered of the conversation."""
+    def _understand(self, responder: Responder, emit: Callable[[Event], None]) -> dict[str, Any]:
+        """What the chain is asked: the standalone question, what is remembered, and what is known besides."""
 
         def note(message: str) -> None:
             emit(Notice(message))
 
         history = remember(self._history, self._memory, llm=responder.llm, on_notice=note)
-        question = contextualize(self._question, history, responder.llm, on_notice=note)
+        understood = understand(self._question, history, responder.llm, on_notice=note)
         self._mark("standalone")
-        emit(Standalone(question, rewritten=question != self._question))
-        return question, history
+        emit(Standalone(understood.question, rewritten=understood.question != self._question))
+        known = {"language": self._language, "heard": understood.heard}
+        asked = {"query": understood.question, "chat_history": history}
+        return asked | {name: value for name, value in known.items() if value}
 
     def _say(self, piece: str, emit: Callable[[Event], None]) -> None:
         if not piece:

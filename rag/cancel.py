@@ -110,7 +110,7 @@ class CancelToken:
 
     @contextmanager
     def leads(self, follower: CancelToken) -> Iterator[None]:
-        """Cancel, hold and release `follower` too while the block runs; it may also be cancelled by itself."""
+        """Cancel, hold and release `follower` too for the block; it may also be cancelled by itself."""
         with self._lock:
             already = self.cancelled
             if not already:

@@ -34,11 +34,23 @@ from rag.combine import (
     Stuff,
     dropped_notices,
 )
-from rag.prompts import HISTORY, NOT_FOUND, PASSAGE_PROMPT, PLAIN_PASSAGE_PROMPT, PromptError, check_prompt
+from rag.heard import apart
+from rag.languages import not_found
+from rag.prompts import (
+    HISTORY,
+    NOT_FOUND,
+    PASSAGE_PROMPT,
+    PLAIN_PASSAGE_PROMPT,
+    PromptError,
+    check_prompt,
+    in_language,
+)
 
 __all__ = ["CHAIN_TYPES", "CancelHandler", "ChainError", "PromptError", "RetrievalQA"]
 
 log = logging.getLogger(__name__)
+
+ANOTHER = "(Another one than was answered before.)"
 
 Model = Runnable[Any, Any]
 Prompt = BasePromptTemplate[Any]
@@ -51,7 +63,9 @@ class RetrievalQA(RunnableSerializable[Input, dict[str, Any]]):
 
     `invoke({"query": …})` → {"query", "result"(, "source_documents")}. `stream` of the same gives, in this
     order, {"source_documents": […]} once, any {"notice": …}, and {"result": piece}…, the result in pieces.
-    "chat_history" (messages) is optional and reaches the templates that have {chat_history}.
+    "chat_history" (messages) is optional and reaches the templates that have {chat_history}. So are
+    "language", a code, for `rag.prompts`' own templates and `not_found`, and "heard", places ([source, start,
+    end]…) that were not meant: their passages come after the others, and the model is told so.
 
     Raises Cancelled as soon as `rag.cancel.current()` is cancelled, before a call or at a model's next token.
     """
@@ -164,16 +178,22 @@ class RetrievalQA(RunnableSerializable[Input, dict[str, Any]]):
 
     def _answer(self, inputs: dict[str, Any], config: RunnableConfig) -> Iterator[Part]:
         question = inputs[self.input_key]
-        filled = {"question": question, HISTORY: inputs.get(HISTORY) or []}
+        language = inputs.get("language")
+        filled = {"question": question, HISTORY: inputs.get(HISTORY) or [], **in_language(language)}
         current().checkpoint()
         found = self.retriever.invoke(question, config)
         current().checkpoint()
+        fresh, known = apart(found, inputs.get("heard") or ())
+        if known and fresh:
+            found = [*fresh, *known]
+            filled["question"] = f"{question} {ANOTHER}"
         passages = _numbered(self.compressor(question, found) if self.compressor else found)
         kept = self.combine_documents_chain.fit(passages, filled)
         yield {"source_documents": found[: len(kept)]}
         yield from dropped_notices(len(kept), len(found))
         if not found and (self.not_found or not self.combine_documents_chain.takes_nothing):
-            yield {"result": self.not_found or NOT_FOUND}
+            own = self.not_found not in (None, NOT_FOUND)
+            yield {"result": self.not_found if own else not_found(language)}
             return
         yield from self.combine_documents_chain.stream(kept, filled, config)
 

@@ -87,7 +87,8 @@ class Step:
 
     def _select(self, inputs: Part) -> Part:
         """What the prompt asks for, the conversation as messages or as text, as the prompt wants it."""
-        selected = {name: inputs[name] for name in placeholders(self.prompt) if name in inputs}
+        names = placeholders(self.prompt) | set(self.prompt.partial_variables)
+        selected = {name: inputs[name] for name in names if name in inputs}
         if HISTORY in selected and not _takes_messages(self.prompt):
             selected[HISTORY] = get_buffer_string(cast("list[BaseMessage]", selected[HISTORY]))
         return selected

@@ -25,6 +25,8 @@ from pydantic import ConfigDict, Field
 
 from rag.cancel import current
 from rag.expected import expected
+from rag.heard import apart
+from rag.languages import not_found
 from rag.prompts import NOT_FOUND
 from rag.sentences import split_sentences
 from rag.terms import coverage, question_terms, term_weights, terms
@@ -102,7 +104,8 @@ class ExtractiveQA(RunnableSerializable[dict[str, Any], dict[str, Any]]):
     {"source_documents": […]} once, then {"result": piece}…, whose pieces make up the result. It is at most
     two sentences and LONGEST_ANSWER characters, each sentence with its passage's number as " [n]"; or it is
     NOT_FOUND, with no documents, where the retriever gives none. "chat_history" is not looked at: a
-    follow-up has been made a question of its own before.
+    follow-up has been made a question of its own before. Optional are "language", a code, for NOT_FOUND, and
+    "heard", places ([source, start, end]…) that were not meant: what is elsewhere is quoted, if there is any.
 
     Raises Cancelled when `rag.cancel.current()` is cancelled, and stands still while that is held.
     """
@@ -127,7 +130,7 @@ class ExtractiveQA(RunnableSerializable[dict[str, Any], dict[str, Any]]):
     def _collect(
         self, inputs: dict[str, Any], run_manager: CallbackManagerForChainRun, config: RunnableConfig
     ) -> dict[str, Any]:
-        parts = list(self._answer(inputs["query"], config))
+        parts = list(self._answer(inputs, config))
         result = "".join(part.get("result", "") for part in parts)
         return {**inputs, "result": result, "source_documents": parts[0]["source_documents"]}
 
@@ -138,20 +141,22 @@ class ExtractiveQA(RunnableSerializable[dict[str, Any], dict[str, Any]]):
         config: RunnableConfig,
     ) -> Iterator[dict[str, Any]]:
         for each in inputs:
-            yield from self._answer(each["query"], config)
+            yield from self._answer(each, config)
 
-    def _answer(self, question: str, config: RunnableConfig) -> Iterator[dict[str, Any]]:
+    def _answer(self, inputs: dict[str, Any], config: RunnableConfig) -> Iterator[dict[str, Any]]:
         current().checkpoint()
-        documents = self.retriever.invoke(question, config)
+        question = inputs["query"]
+        fresh, known = apart(self.retriever.invoke(question, config), inputs.get("heard") or ())
+        documents = [*fresh, *known]
         found = sentences(documents)
         yield {"source_documents": documents if found else []}
-        for piece in re.findall(r"\s*\S+", self._text(question, found)):
+        unheard = [each for each in found if each.number <= len(fresh)]
+        text = self._text(question, unheard or found) if found else not_found(inputs.get("language"))
+        for piece in re.findall(r"\s*\S+", text):
             current().checkpoint()
             yield {"result": piece}
 
     def _text(self, question: str, found: Sequence[Sentence]) -> str:
-        if not found:
-            return NOT_FOUND
         current().checkpoint()
         return _quote(question, self._by_meaning(question, _by_words(question, found)[:_READ]))
 

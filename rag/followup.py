@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from rag.corrections import Correction, correction
 from rag.wordlists import (
     ATTRIBUTES,
     AUXILIARIES,
@@ -53,6 +54,15 @@ class Topic:
     subject: str = ""
     question: str = ""
     answer: str = ""
+    last: str = ""  # the last question as it was understood; `question` may leave out a fragment that it had
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A question as it would be asked without the conversation, and what kind of follow-up it was."""
+
+    question: str
+    correction: Correction | None = None
 
 
 def needs_context(question: str, before: str = "") -> bool:
@@ -79,11 +89,36 @@ def carry_over(question: str, turns: Sequence[tuple[str, str]]) -> str:
 
     turns: the questions and answers before, oldest first.
     """
+    return resolve(question, turns).question
+
+
+def resolve(question: str, turns: Sequence[tuple[str, str]]) -> Resolved:
+    """As `carry_over`, and tells whether it was a correction."""
     topic = Topic()
     for asked, answer in turns:
-        _, topic = _follow(asked, topic)
-        topic = Topic(topic.subject, topic.question, answer)
-    return _follow(question, topic)[0]
+        resolved, topic = _understand(asked, topic)
+        topic = replace(topic, answer=answer, last=resolved.question)
+    return _understand(question, topic)[0]
+
+
+def _understand(question: str, topic: Topic) -> tuple[Resolved, Topic]:
+    """The question, and the topic after it."""
+    corrected = _correction(question, topic)
+    if corrected is None:
+        standalone, topic = _follow(question, topic)
+        return Resolved(standalone), topic
+    if corrected.kind == "ask":
+        standalone, topic = _follow(corrected.question, topic)
+        return Resolved(standalone, corrected), topic
+    if corrected.kind == "replace":
+        topic = Topic(_subject(corrected.question, ENGLISH) or topic.subject, corrected.question)
+    return Resolved(corrected.question, corrected), topic
+
+
+def _correction(question: str, topic: Topic) -> Correction | None:
+    if not topic.question or _language(f"{topic.question} {question}") is not ENGLISH:
+        return None
+    return correction(question, topic.question, topic.last, topic.answer)
 
 
 def _follow(question: str, topic: Topic) -> tuple[str, Topic]:
@@ -121,7 +156,10 @@ def _referent(pronoun: str, topic: Topic) -> str:
     if pronoun not in PERSONS:
         return topic.subject
     names = _names(topic.question)
-    if names and not re.match(r"(?:and |but )?who\b", topic.question, re.IGNORECASE):
+    asks_who = re.match(r"(?:and |but )?who\b", topic.question, re.IGNORECASE)
+    if not asks_who and topic.question.islower() and topic.subject:
+        return topic.subject  # written without capitals, so that no name can be told
+    if names and not asks_who:
         return names[0]
     answered = _names(topic.answer, first=True)
     return answered[0] if answered else topic.subject
@@ -281,8 +319,9 @@ def _phrases_of_clause(clause: str) -> list[str]:
             continue
         if phrase := _trimmed(run, verb_last=auxiliary and not word):
             phrases.append(phrase)
+            auxiliary = False  # its verb was, or comes after, that subject
         run = [word] if lower in DETERMINERS else []
-        auxiliary = auxiliary or lower in MODALS
+        auxiliary = lower in MODALS or (auxiliary and lower not in PREDICATES)
     return phrases
 
 

@@ -10,13 +10,16 @@ import logging
 import re
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.runnables import Runnable
 
 from rag.combine import Step
-from rag.followup import carry_over, content_words
+from rag.corrections import Correction
+from rag.followup import Resolved, content_words, resolve
+from rag.heard import INTERRUPTED, Place, as_heard, heard_places
 from rag.prompts import CONDENSE, SUMMARY, neutralise
 from rag.tokens import count_tokens, prompt_room
 
@@ -46,19 +49,41 @@ def contextualize(
     With `llm` the model completes it, without, or where the model's answer is no such question, the subject
     is carried over by rule (`rag.followup`); `on_notice` is told of the latter. Raises Cancelled.
     """
+    return understand(question, history, llm, on_notice=on_notice).question
+
+
+@dataclass(frozen=True)
+class Understood:
+    """A question as it would be asked without the conversation."""
+
+    question: str
+    heard: tuple[Place, ...] = ()  # passages that the person knows, and does not mean: "no, the other one"
+
+
+def understand(
+    question: str,
+    history: Sequence[BaseMessage],
+    llm: Model | None = None,
+    *,
+    on_notice: Notify | None = None,
+) -> Understood:
+    """As `contextualize`, which gives only the question."""
     turns = _turns(history)[-_TURNS_READ:]
     if not turns or not question.strip():
-        return question
-    carried = carry_over(question, turns)
-    complete = carried == question and len(content_words(question)) >= _SHORT_QUESTION
+        return Understood(question)
+    resolved = resolve(question, [(turn.question, turn.answer) for turn in turns])
+    corrected = resolved.correction
+    if corrected and corrected.kind in ("other", "repeat"):  # a model could add nothing
+        return Understood(resolved.question, turns[-1].heard if corrected.kind == "other" else ())
+    complete = resolved.question == question and len(content_words(question)) >= _SHORT_QUESTION
     if llm is None or complete:
-        return carried
-    written = _condense(question, turns, llm)
+        return Understood(resolved.question)
+    written = _condense(question, turns, resolved, llm)
     if written:
-        return written
-    if on_notice and carried != question:
+        return Understood(written)
+    if on_notice and resolved.question != question:
         on_notice("The language model did not complete the follow-up question; it was completed by rule.")
-    return carried
+    return Understood(resolved.question)
 
 
 def remember(
@@ -71,6 +96,7 @@ def remember(
 ) -> list[BaseMessage]:
     """What of `history` goes into the next prompt, in at most about `budget` tokens.
 
+    An answer that the person interrupted ends with INTERRUPTED, so that the model knows how much was heard.
     buffer: the latest whole turns. summary: the latest, and a summary of those before, which `llm` makes;
     without a model the oldest are dropped. none: nothing. Raises ValueError for another mode, and Cancelled.
     """
@@ -78,6 +104,7 @@ def remember(
         raise ValueError(f"There is no memory {mode!r}. Choose one of: {', '.join(MODES)}.")
     if mode == "none":
         return []
+    history = [as_heard(message) for message in history]
     kept = _latest(history, budget, llm)
     if mode == "buffer" or llm is None or len(kept) == len(history):
         return kept
@@ -90,16 +117,35 @@ def remember(
     return _latest(history, budget, llm)
 
 
-def _turns(history: Sequence[BaseMessage]) -> list[tuple[str, str]]:
-    """(question, answer) pairs, oldest first; a question without an answer has an empty one."""
-    turns: list[tuple[str, str]] = []
+@dataclass(frozen=True)
+class _Said:
+    """One turn of the conversation."""
+
+    question: str
+    answer: str = ""
+    heard: tuple[Place, ...] = ()
+
+    @property
+    def shown(self) -> str:
+        """As the model reads it when it completes a question."""
+        answer = self.answer.removesuffix(INTERRUPTED).rstrip()
+        mark = f" {INTERRUPTED}" if answer != self.answer else ""
+        return f"Person: {self.question}\nAssistant: {answer[:_ANSWER_SHOWN]}{mark}"
+
+
+def _turns(history: Sequence[BaseMessage]) -> list[_Said]:
+    """The turns, oldest first; a question without an answer has an empty one."""
+    turns: list[_Said] = []
+    asked: BaseMessage | None = None
     for message in history:
         if message.additional_kwargs.get(_SUMMARY_MARK):
             continue
         if isinstance(message, HumanMessage):
-            turns.append((str(message.text), ""))
+            asked = message
+            turns.append(_Said(str(message.text)))
         elif isinstance(message, AIMessage) and turns:
-            turns[-1] = (turns[-1][0], str(message.text))
+            answer = str(as_heard(message).text)
+            turns[-1] = _Said(turns[-1].question, answer, tuple(heard_places(message, asked)))
     return turns
 
 
@@ -115,13 +161,24 @@ def _latest(history: Sequence[BaseMessage], budget: int, llm: Model | None) -> l
     return list(history[start:])
 
 
-def _condense(question: str, turns: Sequence[tuple[str, str]], llm: Model) -> str:
+def _condense(question: str, turns: Sequence[_Said], resolved: Resolved, llm: Model) -> str:
     """The model's standalone question, or "" where it gave none that can be used."""
-    spoken = "\n".join(f"Person: {asked}\nAssistant: {answer[:_ANSWER_SHOWN]}" for asked, answer in turns)
+    corrected = resolved.correction
+    spoken = "\n".join(turn.shown for turn in turns)
     step = Step(llm, CONDENSE.for_model(llm))
     text = _ask(step, {"conversation": neutralise(spoken), "question": question}, _LONGEST * 2, one_line=True)
     written = _clean(text)
-    return written if _is_standalone(written, question, spoken) else ""
+    if corrected is None:
+        return written if _is_standalone(written, question, spoken) else ""
+    known = f"{spoken} {question}"
+    right = _is_put_right(written, corrected) and _is_standalone(written, resolved.question, known)
+    return written if right else ""
+
+
+def _is_put_right(written: str, corrected: Correction) -> bool:
+    """Whether the model asks what was meant, and not what was replaced."""
+    words, new = set(content_words(written)), set(content_words(corrected.new))
+    return not words & (set(content_words(corrected.old)) - new) and (not new or bool(words & new))
 
 
 def _is_standalone(written: str, question: str, spoken: str) -> bool:

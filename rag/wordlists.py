@@ -55,6 +55,42 @@ TEXTS = words(
     "document documents file files book text manual report page pages handbook guide paper corpus app"
 )
 ATTRIBUTES = words("price cost name height size length age width weight date population depth address")
+# Verbs that stand between a subject and an object; of those that are nouns too, only the likelier verbs.
+TRANSITIVE = words(
+    """accept achieve add affect allow apply ask attract bring call carry catch cause charge choose
+        clean climb collect control cover cross damage deliver depart describe destroy develop drink
+        drive eat enter exchange feed feel fill follow get give grow handle help hold include invade
+        invent keep lead learn lend lose marry meet own paint park pass prevent produce protect provide
+        publish pull push put reach read receive refuse remove repair replace require rule save see send
+        serve settle sing sleep speak spend store supply support swim teach tell throw touch train
+        translate treat wear"""
+)
+
+# Kinds of things that are asked about, in the singular: a correction replaces what is of its own kind.
+KINDS = {
+    "time": words(
+        """monday tuesday wednesday thursday friday saturday sunday weekday weekend january february march
+        april may june july august september october november december today tomorrow tonight morning
+        afternoon evening night noon midnight spring summer autumn fall winter christmas easter holiday
+        week month year century"""
+    ),
+    "person": words(
+        """adult child children kid student pupil senior pensioner baby people person family group member
+        visitor guest resident teacher employee tenant landlord man men woman women boy girl teenager
+        parent tourist"""
+    ),
+    "animal": words("dog cat horse bird pet duck bee bat fish"),
+    "vehicle": words(
+        "bus train ferry tram taxi car bicycle bike coach boat ship plane launch metro subway scooter"
+    ),
+    "place": words(
+        """museum library garden café cafe shop hall room tower castle pool station hotel church school
+        park market theatre theater house gate restaurant bar canteen office cinema gallery zoo orchard
+        pond glasshouse toilet cloakroom desk beach harbour bridge hospital bank pharmacy gym university"""
+    ),
+    "attribute": ATTRIBUTES
+    | words("length fee deposit colour color speed range temperature location address"),
+}
 
 ENGLISH = Language(
     openers=r"(?:(?:and|but|so|or|also|then|ok|okay)\b[\s,]*)*(?:(?:what|how) about\b)?",

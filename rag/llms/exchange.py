@@ -42,7 +42,8 @@ class Exchange:
 
     Used as a context manager: leaving it cuts the connection. `cut` may be called from any thread, at any
     moment; the reader then raises `Cancelled` at once, whatever the request was waiting for (a name, a
-    connection, headers, an event). While `token` is held nothing is read and no time-out runs. `done` tells whether the server said that the stream is complete.
+    connection, headers, an event). While `token` is held nothing is read and no time-out runs. `done` tells
+    whether the server said that the stream is complete.
     """
 
     def __init__(self, url: str, payload: dict[str, Any], key: SecretStr | None, timeouts: Timeouts) -> None:

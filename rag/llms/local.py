@@ -87,8 +87,8 @@ class LocalChatModel(BaseChatModel):
 
     One generation runs at a time; others wait in the order they came. A generation stops when the token of
     `rag.cancel.current()` (read in the thread that starts the stream) is set, which raises `Cancelled` in the
-    reader, and when the stream is closed. It stops between two layers, so a long prompt does not delay it. While
-    that token is held, the generation waits between two layers, and keeps its turn.
+    reader, and when the stream is closed. It stops between two layers, so a long prompt does not delay it.
+    While that token is held the generation waits between two layers, and keeps its turn.
 
     temperature: 0 is greedy; above it the model samples from the `top_k` likeliest tokens (0: from all), of
         them from those with the total probability `top_p`.

@@ -451,7 +451,7 @@ def test_a_held_stream_pushes_back_on_the_server() -> None:
     sent: list[int] = []
     finished = threading.Event()
 
-    def script(connection: socket.socket, _: str) -> None:
+    def script(connection: socket.socket, request: str) -> None:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         connection.sendall(EVENTS)
         for _ in range(3000):
