@@ -124,7 +124,10 @@ class _Holding:
     def __init__(self, options: dict[str, str]) -> None:
         import pocketsphinx
 
-        self._decoder: Any = pocketsphinx.Decoder(loglevel="FATAL", **options)
+        values = {
+            name: value == "yes" if value in ("yes", "no") else value for name, value in options.items()
+        }
+        self._decoder: Any = pocketsphinx.Decoder(loglevel="FATAL", **values)
 
     def begin(self) -> None:
         self._decoder.start_utt()

@@ -25,7 +25,8 @@ _PATIENCE = 4.0  # seconds; an engine that takes longer at once is of no use her
 
 # Scripts without spaces are taken character by character.
 _UNSPACED = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
-_WORD = re.compile(rf"\s*(?:[{_UNSPACED}]|[^\s{_UNSPACED}]+)")
+_WORD = re.compile(rf"[{_UNSPACED}]|[^\s{_UNSPACED}]+")
+_GAP = re.compile(rf"(?<=[^\s{_UNSPACED}]) (?=[{_UNSPACED}])|(?<=[{_UNSPACED}]) ")
 
 
 def open_live(
@@ -64,10 +65,12 @@ class LiveTranscript:
 
     def close(self) -> None:
         """The utterance has ended. An `on_text` that is running is waited for; none comes after it."""
-        with self._telling, self._arrived:
+        with self._arrived:
             self._closed = True
             self._waiting.clear()
             self._arrived.notify()
+        with self._telling:
+            return
 
     def _run(self) -> None:
         stable, shown = StableText(), ""
@@ -121,13 +124,13 @@ class StableText:
 
     def update(self, hypothesis: str) -> str:
         """The text to show, now that `hypothesis` is the guess at all that was said."""
-        words = _WORD.findall("".join(f" {word}" for word in hypothesis.split()))
+        words = _WORD.findall(hypothesis)
         fixed = self._shown[: max(0, len(self._shown) - _LOOSE)]
         agreed = _common(words, self._before)
         start = _place(fixed, words)
         self._before = words
         self._shown = fixed + words[start : max(start, agreed) + _LOOSE]
-        return "".join(self._shown).strip()
+        return _GAP.sub("", " ".join(self._shown))
 
 
 def _common(one: list[str], other: list[str]) -> int:

@@ -1,0 +1,495 @@
+"""Words while they are spoken: one contract for every engine, and a text that stays where it is."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from speech import asr_decoder
+from speech.asr import (
+    ENGINES,
+    Documents,
+    ShouldStop,
+    Stopped,
+    TooSlow,
+    open_transcriber,
+)
+from speech.asr_decoder import open_decoder, own_mean, set_mean, words_of
+from speech.audio import RATE, Samples, to_int16
+from speech.live import _WORD, LiveTranscript, StableText, open_live
+from tests.speech.speaking import spoken
+from tests.speech_models import save_faster_whisper, save_openai_whisper
+
+# openai-whisper leaves its token file to the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed file.*tiktoken:ResourceWarning")
+
+_SENTENCE = "The printing press was invented in the middle of the fifteenth century."
+_FRAME = 512
+_SECOND: Samples = np.zeros(RATE, np.float32)
+
+
+class Told:
+    """What `on_text` was given, and a way to wait for it."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self._news = threading.Condition()
+
+    def __call__(self, text: str) -> None:
+        with self._news:
+            self.texts.append(text)
+            self._news.notify_all()
+
+    def until(self, enough: Callable[[list[str]], bool]) -> list[str]:
+        with self._news:
+            assert self._news.wait_for(lambda: enough(self.texts), 20), self.texts
+            return list(self.texts)
+
+
+class Scripted:
+    """A `Live` that says how many samples it has heard, or does what a test wants."""
+
+    def __init__(self, hear: Callable[[ShouldStop], None] = lambda should_stop: None) -> None:
+        self.heard, self.closed = 0, threading.Event()
+        self._hear = hear
+
+    def hear(self, samples: Samples, should_stop: ShouldStop) -> str | None:
+        self._hear(should_stop)
+        self.heard += len(samples)
+        return f"{self.heard}"
+
+    def close(self) -> None:
+        self.closed.set()
+
+
+def ended(live: LiveTranscript) -> bool:
+    thread: threading.Thread = vars(live)["_thread"]
+    thread.join(5)
+    return not thread.is_alive()
+
+
+def _never() -> bool:
+    return False
+
+
+def frames(audio: Samples) -> Iterator[Samples]:
+    return (audio[at : at + _FRAME] for at in range(0, len(audio), _FRAME))
+
+
+@pytest.fixture(scope="module")
+def engines(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp("live")
+    names = {
+        "faster-whisper": f"faster-whisper:{save_faster_whisper(folder / 'tiny')}",
+        "openai-whisper": f"openai-whisper:{save_openai_whisper(folder / 'tiny.pt')}",
+        "pocketsphinx": "pocketsphinx",
+    }
+    documents = Documents(lambda: [_SENTENCE], lambda: "1", folder / "words")
+    opened: dict[str, Any] = {
+        name: open_transcriber(names[name], documents=documents, device="cpu") for name in ENGINES
+    }
+    for engine in opened.values():
+        engine.load()
+    opened["pocketsphinx"]._renewing.join(20)
+    return opened
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_contract(engines: dict[str, Any], name: str) -> None:
+    engine = engines[name]
+    for _ in range(3):  # more than PocketSphinx lends at a time
+        told = Told()
+        live = open_live(engine, told, language="en-US", hint="Gutenberg")
+        assert live
+        for frame in frames(spoken(_SENTENCE)):
+            live.feed(frame)
+        assert all(told.until(bool))
+        live.close()
+        assert ended(live)
+        count = len(told.texts)
+        live.feed(spoken(_SENTENCE))
+        live.close()
+        assert len(told.texts) == count
+    assert engine.transcribe(spoken(_SENTENCE), language="en").text
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_a_model_that_is_not_loaded_tells_no_words(engines: dict[str, Any], name: str) -> None:
+    assert open_live(open_transcriber(engines[name].name), Told()) is None
+
+
+def test_a_recogniser_without_live_words_is_fine() -> None:
+    class Plain:
+        name = notice = ""
+
+        def load(self) -> None: ...
+
+        def transcribe(self, *_: object, **__: object) -> Any: ...
+
+    assert open_live(Plain(), Told()) is None
+
+
+# PocketSphinx
+
+
+def test_pocketsphinx_hears_the_words_as_they_come(engines: dict[str, Any]) -> None:
+    lent = engines["pocketsphinx"].live()
+    texts = [t for frame in frames(spoken(_SENTENCE)) if (t := lent.hear(frame, _never)) is not None]
+    lent.close()
+    assert len(texts) >= 10
+    said = set(_SENTENCE.lower().strip(".").split())
+    assert len(said & set(texts[-1].split())) / len(said) >= 0.4  # as of the whole recording
+    assert 2 <= len(texts[len(texts) // 2].split()) < len(texts[-1].split())
+
+
+def test_pocketsphinx_hears_two_and_english_only(engines: dict[str, Any]) -> None:
+    engine = engines["pocketsphinx"]
+    assert engine.live("de") is None
+    one, two = engine.live("en-GB"), engine.live("auto")
+    assert engine.live() is None
+    for lent in (one, two):
+        lent.close()
+    again = engine.live()
+    assert again
+    again.close()
+
+
+def test_pocketsphinx_lends_new_words_when_the_documents_have_changed(tmp_path: Path) -> None:
+    state, texts = ["1"], {"1": "Nothing to see here.", "2": _SENTENCE}
+    engine: Any = open_transcriber(
+        "pocketsphinx", documents=Documents(lambda: [texts[state[0]]], lambda: state[0], tmp_path)
+    )
+    engine.load()
+    engine._renewing.join(20)
+    old, state[0] = engine.live(), "2"
+    assert engine.transcribe(spoken(_SENTENCE)).text
+    engine._renewing.join(20)
+    new = [engine.live(), engine.live()]
+    old.close()
+    assert engine.live() is None  # what was lent before is not lent again
+    assert all("fifteenth" in lent._spare.words.dictionary.read_text() for lent in new)
+
+
+def test_a_decoder_that_failed_is_replaced(engines: dict[str, Any]) -> None:
+    engine = engines["pocketsphinx"]
+    one, other = engine.live(), engine.live()
+    one._decoder.end()  # to end twice is an error
+    one.close()
+    assert engine.live() is None
+    engine.transcribe(spoken(_SENTENCE))
+    engine._renewing.join(20)
+    new = engine.live()
+    assert new._decoder is not one._decoder
+    new.close()
+    other.close()
+
+
+@pytest.fixture
+def words(engines: dict[str, Any]) -> dict[str, str]:
+    known = engines["pocketsphinx"]._words
+    return {"lm": str(known.model), "dict": str(known.dictionary)}
+
+
+def test_a_decoder_lets_other_threads_go_on(words: dict[str, str]) -> None:
+    if asr_decoder._library() is None:
+        pytest.skip("the library shows no functions here")
+    decoder, sound = open_decoder(words | {"cmn": "batch"}), to_int16(spoken(_SENTENCE)).tobytes()
+    decoder.begin()
+    thread = threading.Thread(target=lambda: decoder.hear(sound, whole=True))
+    thread.start()
+    turns = 0
+    while thread.is_alive():
+        turns += 1
+        time.sleep(0.001)
+    decoder.end()
+    assert turns > 10
+
+
+def test_both_ways_to_the_decoder_are_the_same(
+    words: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sound, results = to_int16(spoken(_SENTENCE)).tobytes(), []
+    for library in (asr_decoder._library(), None):
+        monkeypatch.setattr(asr_decoder, "_library", lambda library=library: library)
+        decoder = open_decoder(words | {"cmn": "live", "fwdflat": "no"})
+        set_mean(decoder, np.arange(13.0))
+        decoder.begin()
+        decoder.hear(sound)
+        own = own_mean(decoder, np.arange(13.0), len(sound) // 320)
+        decoder.end()
+        results.append((words_of(decoder), own))
+    assert results[0][0] == results[1][0] != []
+    assert results[0][1] == pytest.approx(results[1][1])
+
+
+def test_the_mean_of_an_utterance_is_found_while_it_is_spoken(words: dict[str, str]) -> None:
+    sound = to_int16(spoken(_SENTENCE)).tobytes()
+    whole = open_decoder(words | {"cmn": "batch"})
+    whole.begin()
+    whole.hear(sound, whole=True)
+    whole.end()
+    live = open_decoder(words | {"cmn": "live"})
+    begun_with = np.array([40.0, *[0.0] * 12])
+    set_mean(live, begun_with)
+    live.begin()
+    live.hear(sound)
+    found = own_mean(live, begun_with, len(sound) // 320)
+    assert found == pytest.approx(asr_decoder.mean(whole), abs=3)
+    assert abs(begun_with - asr_decoder.mean(whole)).max() > 5
+
+
+@pytest.mark.parametrize("options", [{"cmn": "batch", "nonsense": "1"}, {"dict": "/nowhere"}])
+def test_a_decoder_that_cannot_be_made_says_so(options: dict[str, str]) -> None:
+    with pytest.raises(RuntimeError, match="PocketSphinx"):
+        open_decoder(options)
+
+
+# Whisper
+
+
+@pytest.mark.parametrize("name", ["faster-whisper", "openai-whisper"])
+def test_a_guess_gives_way_to_a_recording(
+    engines: dict[str, Any], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    engine, guessing, original = engines[name], threading.Event(), engines[name]._guess
+
+    def endless(audio: Samples, language: str | None, hint: str | None, stop: ShouldStop) -> str:
+        guessing.set()
+        while True:
+            original(audio, language, hint, stop)
+
+    monkeypatch.setattr(engine, "_guess", endless)
+    told = Told()
+    live = open_live(engine, told, language="en")
+    assert live
+    live.feed(_SECOND)
+    assert guessing.wait(20)
+    assert engine.transcribe(spoken(_SENTENCE), language="en").text
+    monkeypatch.setattr(engine, "_guess", original)
+    live.feed(spoken(_SENTENCE))
+    assert told.until(bool)  # and goes on afterwards
+    live.close()
+    assert ended(live)
+
+
+@pytest.mark.parametrize("name", ["faster-whisper", "openai-whisper"])
+def test_a_guess_ends_when_nobody_wants_it(engines: dict[str, Any], name: str) -> None:
+    asked: list[int] = []
+
+    def stop() -> bool:
+        asked.append(1)
+        return len(asked) > 1
+
+    with pytest.raises(Stopped):
+        engines[name].guess(spoken(_SENTENCE), "en", None, stop)
+    assert engines[name].guess(spoken(_SENTENCE), "en", None, _never)
+
+
+def test_whisper_gives_up_where_it_takes_too_long(
+    engines: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lent = engines["faster-whisper"].live("en")
+    clock = itertools.count(step=2)
+    monkeypatch.setattr("speech.asr_whisper.time.perf_counter", lambda: next(clock))
+    with pytest.raises(TooSlow):
+        lent.hear(_SECOND, _never)
+
+
+def test_whisper_guesses_at_the_last_quarter_of_a_minute_only(
+    engines: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, lengths = engines["faster-whisper"], list[int]()
+
+    def count(audio: Samples, *_: object) -> str:
+        lengths.append(len(audio))
+        return f" {len(audio) / RATE:.0f}"
+
+    monkeypatch.setattr(engine, "guess", count)
+    lent = engine.live("en")
+    texts = [lent.hear(_SECOND, _never) for _ in range(50)]
+    assert 14 * RATE < max(lengths) <= 16 * RATE
+    assert texts[-1].split()[:2] == [str(round(max(lengths) / RATE))] * 2  # settled, and a text still
+    assert sum(int(seconds) for seconds in texts[-1].split()) == pytest.approx(50, abs=3)
+
+
+def test_much_sound_at_once_is_no_more_than_whisper_takes(
+    engines: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, lengths = engines["faster-whisper"], list[int]()
+
+    def count(audio: Samples, *_: object) -> str:
+        lengths.append(len(audio))
+        return "words"
+
+    monkeypatch.setattr(engine, "guess", count)
+    engine.live("en").hear(np.zeros(100 * RATE, np.float32), _never)
+    assert lengths[0] < 30 * RATE
+
+
+# The thread
+
+
+def test_words_are_told_until_it_is_closed() -> None:
+    told, engine = Told(), Scripted()
+    live = LiveTranscript(engine, told)
+    frame = np.zeros(_FRAME, np.float32)
+    live.feed(frame)
+    assert told.until(bool) == [f"{_FRAME}"]
+    live.close()
+    live.feed(frame)
+    assert ended(live)
+    assert engine.closed.is_set()
+    assert (engine.heard, told.texts) == (_FRAME, [f"{_FRAME}"])
+
+
+def test_frames_may_be_used_again_by_who_fed_them() -> None:
+    sums, go = list[float](), threading.Event()
+
+    class Sum(Scripted):
+        def hear(self, samples: Samples, should_stop: ShouldStop) -> str:
+            go.wait(5)
+            sums.append(float(samples.sum()))
+            return str(len(sums))
+
+    told, frame = Told(), np.ones(_FRAME, np.float32)
+    live = LiveTranscript(Sum(), told)
+    live.feed(frame)
+    frame[:] = 0
+    go.set()
+    told.until(bool)
+    live.close()
+    assert sums == [_FRAME]
+
+
+def test_close_waits_for_what_is_being_told_and_then_nothing_is() -> None:
+    telling, go, done = threading.Event(), threading.Event(), list[str]()
+
+    def slowly(text: str) -> None:
+        telling.set()
+        go.wait(5)
+        done.append(text)
+
+    live = LiveTranscript(Scripted(), slowly)
+    live.feed(_SECOND)
+    assert telling.wait(5)
+    closing = threading.Thread(target=live.close)
+    closing.start()
+    closing.join(0.1)
+    assert closing.is_alive()
+    live.feed(_SECOND)
+    go.set()
+    closing.join(5)
+    assert ended(live)
+    assert len(done) == 1
+
+
+def test_it_may_be_closed_by_what_it_tells() -> None:
+    opened: list[LiveTranscript] = []
+    told = Told()
+
+    def close(text: str) -> None:
+        opened[0].close()
+        told(text)
+
+    opened.append(LiveTranscript(Scripted(), close))
+    opened[0].feed(_SECOND)
+    told.until(bool)
+    assert ended(opened[0])
+
+
+def test_closing_stops_an_engine_in_the_middle() -> None:
+    begun = threading.Event()
+
+    def endless(should_stop: ShouldStop) -> None:
+        begun.set()
+        while not should_stop():
+            time.sleep(0.001)
+        raise Stopped
+
+    live = LiveTranscript(Scripted(endless), Told())
+    live.feed(_SECOND)
+    assert begun.wait(5)
+    live.close()
+    assert ended(live)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("broken"), TooSlow("10 s")])
+def test_an_error_ends_the_words_of_this_utterance_only(
+    caplog: pytest.LogCaptureFixture, error: Exception
+) -> None:
+    def fail(should_stop: ShouldStop) -> None:
+        raise error
+
+    told, engine = Told(), Scripted(fail)
+    with caplog.at_level(logging.DEBUG, "speech.live"):
+        live = LiveTranscript(engine, told)
+        live.feed(_SECOND)
+        assert ended(live)
+        live.feed(_SECOND)
+        live.close()
+    assert engine.closed.is_set()
+    assert told.texts == []
+    expected = logging.DEBUG if isinstance(error, TooSlow) else logging.ERROR
+    assert [record.levelno for record in caplog.records] == [expected]
+    LiveTranscript(Scripted(), told).feed(_SECOND)
+    told.until(bool)
+
+
+# The text
+
+
+def test_only_the_last_words_change() -> None:
+    text = StableText()
+    assert text.update("a the printing press was") == "a the printing"  # so far nothing confirms it
+    assert text.update("the printing press was in") == "the printing press"
+    assert text.update("the printing press was invented") == "the printing press was invented"
+    assert text.update("a printing dress was invented in the") == "the printing dress was invented"
+    assert text.update("") == "the printing"
+    assert text.update("the printing press") == "the printing press"
+
+
+def test_a_text_without_spaces_is_stable_too() -> None:
+    text = StableText()
+    for guess in ("今天天气", "今天天气很好 ok", "今天天气很好 ok yes"):
+        shown = text.update(guess)
+    assert shown == "今天天气很好ok yes"
+
+
+_GUESSES = st.lists(
+    st.lists(st.sampled_from(["a", "b", "c", "1455", "\u4f60", "\u597d"]), max_size=12).map(" ".join)
+    | st.text(max_size=20),
+    max_size=12,
+)
+
+
+@given(_GUESSES)
+def test_what_was_shown_stays_but_for_three_words(guesses: list[str]) -> None:
+    text, before = StableText(), list[str]()
+    for guess in guesses:
+        shown = _WORD.findall(text.update(guess))
+        kept = max(0, len(before) - 3)
+        assert shown[:kept] == before[:kept]
+        before = shown
+
+
+@given(_GUESSES)
+def test_a_guess_that_is_confirmed_is_shown_to_its_end(guesses: list[str]) -> None:
+    text = StableText()
+    for guess in guesses:
+        text.update(guess)
+        shown = _WORD.findall(text.update(guess))
+        assert shown[-1:] == _WORD.findall(guess)[-1:] or len(shown) >= len(_WORD.findall(guess))
+    fresh = StableText()
+    for guess in guesses[:1] * 2:
+        assert len(_WORD.findall(fresh.update(guess))) <= max(3, len(_WORD.findall(guess)))
+        assert _WORD.findall(fresh.update(guess)) == _WORD.findall(guess)
