@@ -108,7 +108,8 @@ def smoothness(synthesizer: Synthesizer, text: str = ANSWER, *, rate: float = 30
 
     feeder = threading.Thread(target=feed, daemon=True)
     feeder.start()
-    chunks, late, due = [], 0.0, 0.0
+    chunks: list[AudioChunk] = []
+    late = due = 0.0
     for chunk in speaker:
         now = time.perf_counter()
         if chunks:
@@ -133,13 +134,13 @@ def _over_long(chunks: Sequence[AudioChunk]) -> float:
         return 0.0
     sound, rate = np.concatenate([chunk.samples for chunk in chunks]), chunks[0].rate
     loud = np.flatnonzero(np.abs(sound) > _QUIET)
-    worst, end = 0.0, 0
+    worst, end, quiet = 0.0, 0, 0
     for chunk in chunks:
-        end += len(chunk.samples)
-        after = int(np.searchsorted(loud, end))
-        if chunk.pause and 0 < after < len(loud):
-            meant = PAUSE if chunk.pause > BREATH * rate else BREATH
+        if quiet and not chunk.pause and 0 < (after := int(np.searchsorted(loud, end))) < len(loud):
+            meant = PAUSE if quiet > BREATH * rate else BREATH
             worst = max(worst, (loud[after] - loud[after - 1]) / rate - meant)
+        end += len(chunk.samples)
+        quiet = quiet + chunk.pause if chunk.pause else 0
     return float(worst)
 
 

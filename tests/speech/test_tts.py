@@ -15,8 +15,11 @@ import huggingface_hub
 import numpy as np
 import pytest
 
-from speech.audio import to_int16, wav_bytes
-from speech.polish import CHUNK, PAUSE, RATE, polish, stretched
+from speech.audio import AudioChunk, Mark, Samples, to_int16, wav_bytes
+from speech.language import _COMMON
+from speech.marks import words
+from speech.measure import largest_jump
+from speech.polish import BREATH, CHUNK, PAUSE, RATE, Sound, polish, stretched
 from speech.tts import (
     ENGINES,
     REST_SECONDS,
@@ -103,6 +106,76 @@ def test_every_engine_gives_small_chunks_of_even_clean_sound(engine: Synthesizer
     assert 0.07 < level < 0.16
     assert abs(sound[0]) < 0.01
     assert sound[-1] == 0
+    rest = chunks[-1].pause
+    assert PAUSE / 2 < rest / RATE <= PAUSE
+    assert not sound[-rest:].any()
+    assert not any(chunk.pause for chunk in chunks[:-1])
+    assert largest_jump(chunks) < 0.1
+
+
+def test_every_engine_tells_its_words_in_order_or_not_at_all(engine: Synthesizer) -> None:
+    text = f"{TEXT} It opens at ten."
+    chunks = list(engine.synthesize(text, "en"))
+    marks = [mark for chunk in chunks for mark in chunk.marks]
+    assert all(0 <= mark.at <= chunk.seconds for chunk in chunks for mark in chunk.marks)
+    found = [(mark.start, mark.end) for mark in marks]
+    assert found == (words(text) if engine.name in ("espeak-ng", "kokoro") else [])
+    if marks:
+        assert chunks[0].marks[0].at < 0.05
+
+
+@pytest.mark.parametrize("language", ["en", "fr", "ja", "eo", "tlh"])
+def test_no_engine_lets_a_voice_read_another_language_unnamed(engine: Synthesizer, language: str) -> None:
+    reads = {"espeak-ng": "en fr ja eo", "gtts": "en fr ja", "kokoro": "en fr ja", "openai": "en"}
+    notices: list[str] = []
+    standby = WithStandby(engine, EspeakSynthesizer(), on_notice=notices.append)
+    if language in reads[engine.name].split():
+        assert _notices(engine.synthesize("Oui, non, oui.", language)) == []
+    elif engine.name == "openai":  # nobody knows what its voice speaks, so it is said
+        assert "not known" in _notices(engine.synthesize("Oui.", language))[0]
+    else:
+        with pytest.raises(UnspokenError, match=r"Esperanto|Klingon"):
+            list(engine.synthesize("Oui.", language))
+        if language == "tlh":
+            with pytest.raises(
+                UnspokenError, match=r"has no voice for Klingon \(tlh\).*espeak-ng has no voice"
+            ):
+                list(standby.synthesize("Oui.", language))
+            assert notices == []  # nobody reads it, so nobody is named
+        else:
+            (notice,) = _notices(standby.synthesize("Oui.", language))
+            assert "Esperanto (eo)" in notice
+            assert notice.endswith("espeak-ng reads it.")
+            assert notices == [notice]
+
+
+def _notices(chunks: Iterator[AudioChunk]) -> list[str]:
+    return [chunk.notice for chunk in chunks if chunk.notice]
+
+
+@pytest.mark.usefixtures("kokoro_package")
+def test_a_chosen_voice_that_does_not_speak_the_language_is_named_each_time() -> None:
+    with serving(_google) as google_server, serving(_speech_server) as server:
+        voices: list[tuple[str, Synthesizer]] = [
+            ("de", EspeakSynthesizer(voice="de")),
+            ("pt-PT", GttsSynthesizer(voice="pt-PT", address=google_server.address)),
+            ("ff_siwis", KokoroSynthesizer(voice="ff_siwis")),
+        ]
+        for name, voice in voices:
+            for _ in range(2):  # each answer may be another person's
+                (notice,) = _notices(voice.synthesize(TEXT, "en"))
+                assert f"The voice {name} does not speak English (en)" in notice
+        for name in ("ff_siwis", "fr_FR-siwis-medium"):
+            with pytest.raises(UnspokenError, match=f"voice {name} does not speak German"):
+                list(OpenAISynthesizer(server.address, voice=name).synthesize(TEXT, "de"))
+            assert _notices(OpenAISynthesizer(server.address, voice=name).synthesize(TEXT, "fr")) == []
+
+
+def test_the_language_of_every_common_voice_is_its_own() -> None:
+    spoken = {voice.identifier: voice.language for voice in _library().voices.values()}
+    voice = EspeakSynthesizer()
+    own = {code: spoken[voice._voice_for(code)[0]].lower().partition("-")[0] for code in _COMMON}
+    assert {code: other for code, other in own.items() if other != code} == {"no": "nb", "zh": "cmn"}
 
 
 def test_every_engine_can_be_closed_in_the_middle_and_used_again(engine: Synthesizer) -> None:
@@ -218,6 +291,7 @@ def test_espeak_says_that_it_reads_no_kanji() -> None:
     list(EspeakSynthesizer(on_notice=notices.append).synthesize("博物館です。閉館です。", "ja"))
     assert len(notices) == 1
     assert "kanji" in notices[0]
+    assert len(_notices(EspeakSynthesizer().synthesize("閉館です。", "ja"))) == 1
 
 
 def test_espeak_is_not_upset_by_odd_characters() -> None:
@@ -467,6 +541,85 @@ def test_polish_of_silence_is_nothing_and_of_noise_is_bounded() -> None:
     assert list(polish([], "x")) == []
     loud = np.sign(tone(1.0, level=1.0)) * np.float32(3)
     assert np.abs(_sound(list(polish([(loud, RATE)], "x")))).max() <= 1.0
+
+
+def test_marks_move_with_the_sound() -> None:
+    raw = tone(2.0, 22_050)  # after 0.4 s of silence, of which 0.01 s is kept
+    marks = tuple(Mark(at, n, n + 1) for n, at in enumerate((0.0, 0.4, 1.0, 1.9, 2.7)))
+    for size in (1000, len(raw)):
+        pieces = [
+            Sound(
+                raw[at : at + size],
+                22_050,
+                tuple(
+                    Mark(mark.at - at / 22_050, mark.start, mark.end)
+                    for mark in marks
+                    if at <= mark.at * 22_050 < at + size
+                ),
+            )
+            for at in range(0, len(raw), size)
+        ]
+        found, passed = [], 0.0
+        for chunk in polish(pieces, "x"):
+            found += [passed + mark.at for mark in chunk.marks]
+            passed += chunk.seconds
+        assert found[:4] == pytest.approx([0.0, 0.01, 0.61, 1.51], abs=0.01)
+        assert 2.0 < found[4] <= passed  # it was in the silence that was cut off
+
+
+def test_a_pause_is_as_long_as_it_is_meant() -> None:
+    for pause in (PAUSE, BREATH):
+        chunks = list(polish([(tone(1.0), RATE)], "x", pause=pause))
+        loud = np.flatnonzero(np.abs(_sound(chunks)) > 0.005)
+        assert (len(_sound(chunks)) - loud[-1]) / RATE == pytest.approx(pause, abs=0.01)
+
+
+def test_levels_are_even_whatever_the_stream() -> None:
+    """Loud at its beginning and then quiet, as a word that is stressed: in one piece or in many."""
+    sound = np.concatenate([tone(0.6, level=0.4)[:24_000], tone(2.0, level=0.1)[9_600:]])
+    levels = []
+    for size in (500, len(sound)):
+        pieces = [(sound[at : at + size], RATE) for at in range(0, len(sound), size)]
+        polished = _sound(list(polish(pieces, "x")))[-RATE:]
+        levels.append(20 * np.log10(np.sqrt(np.mean(polished[np.abs(polished) > 0.01] ** 2))))
+    assert abs(levels[0] - levels[1]) < 1.5
+
+
+class Breaks:
+    """Stops in the middle of a loud sound."""
+
+    name = "breaks"
+
+    def synthesize(self, text: str, language: str = "en") -> Iterator[AudioChunk]:
+        yield from polish(self._sound(), text)
+
+    def _sound(self) -> Iterator[tuple[Samples, int]]:
+        yield np.sin(np.arange(RATE) / 20 + 0.5).astype(np.float32), RATE
+        raise SynthesisError("It broke.")
+
+
+def test_a_hand_over_inside_a_sentence_does_not_click() -> None:
+    voice = WithStandby(Breaks(), EspeakSynthesizer())
+    chunks = list(voice.synthesize(TEXT))
+    assert largest_jump(chunks) < 0.1
+    begun = next(at for at, chunk in enumerate(chunks) if chunk.notice)
+    assert chunks[begun].notice == "It broke. espeak-ng speaks for now."
+    assert chunks[begun - 1].samples[-1] == 0
+    sounds = [_sound(chunks[:begun]), _sound(chunks[begun:])]
+    assert len(sounds[0]) > 0.9 * RATE
+    levels = [float(np.sqrt(np.mean(sound[np.abs(sound) > 0.005] ** 2))) for sound in sounds]
+    assert levels[0] == pytest.approx(levels[1], rel=0.15)
+
+
+@pytest.mark.usefixtures("kokoro_package")
+def test_a_listener_that_takes_its_time_holds_up_nobody_else() -> None:
+    voice = KokoroSynthesizer()
+    slow = voice.synthesize(TEXT)
+    next(slow)
+    done = threading.Thread(target=lambda: list(voice.synthesize(TEXT)), daemon=True)
+    done.start()
+    done.join(10)
+    assert not done.is_alive()
 
 
 def test_stretching_keeps_the_pitch() -> None:
