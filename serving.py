@@ -14,7 +14,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engines import EXTRACTIVE_NAME, GIGABYTE, EngineError, Engines
 from rag.cancel import Cancelled, CancelToken, scope
@@ -46,7 +46,7 @@ def run(settings: Settings) -> int:
         serving = Serving(engines)
         app = build_ui(serving.services())
         serving.start()
-        server = uvicorn.Server(_config(app))
+        server = uvicorn.Server(uvicorn_config(app))
         _announce(listener)
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises it again when it has closed
         try:
@@ -58,7 +58,7 @@ def run(settings: Settings) -> int:
     return 0
 
 
-def _config(app: FastAPI) -> uvicorn.Config:
+def uvicorn_config(app: FastAPI, **more: Any) -> uvicorn.Config:
     """How the page is served: sound is not compressed, and a connection that is gone is noticed soon."""
     import uvicorn
 
@@ -70,6 +70,7 @@ def _config(app: FastAPI) -> uvicorn.Config:
         ws_per_message_deflate=False,
         ws_ping_interval=10,
         ws_ping_timeout=10,
+        **more,
     )
 
 
