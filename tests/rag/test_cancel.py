@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rag.cancel import Cancelled, CancelToken, current, scope
+from rag.chains import CHAIN_TYPES, RetrievalQA
+from rag.extractive import ExtractiveQA
+from tests.rag.scripted import Fixed, HashChat, passages
 
 
 def test_outside_a_scope_nothing_is_ever_cancelled() -> None:
@@ -169,3 +173,41 @@ def test_any_order_of_holding_and_releasing_is_harmless(calls: list[str]) -> Non
         token.cancel()
         with pytest.raises(Cancelled):
             follower.checkpoint()
+
+
+@pytest.mark.parametrize("kind", ["extractive", *CHAIN_TYPES])
+def test_every_chain_stands_still_while_held(kind: str) -> None:
+    retriever = Fixed(documents=passages(3))
+    asked = HashChat()
+    chain = (
+        ExtractiveQA(retriever=retriever)
+        if kind == "extractive"
+        else RetrievalQA.from_chain_type(asked, kind, retriever=retriever)
+    )
+    token, parts = CancelToken(), list[dict[str, Any]]()
+
+    def read() -> None:
+        with scope(token):
+            parts.extend(chain.stream({"query": "w0x1 w1x2?"}))
+
+    whole = list(chain.stream({"query": "w0x1 w1x2?"}))
+    retriever.asked.clear()
+    token.hold()
+    reader = threading.Thread(target=read)
+    reader.start()
+    reader.join(0.1)
+    assert parts == retriever.asked == []
+    token.release()
+    reader.join(5)
+    assert parts == whole
+    stream = iter(chain.stream({"query": "w0x1 w1x2?"}))
+    with scope(token):
+        next(stream)
+        sent = len(asked.sent)
+        token.hold()
+        threading.Timer(0.2, token.cancel).start()
+        begin = time.monotonic()
+        with pytest.raises(Cancelled):
+            list(stream)
+    assert 0.1 < time.monotonic() - begin < 1
+    assert len(asked.sent) == sent
