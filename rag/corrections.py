@@ -239,8 +239,7 @@ def _goes_on(rest: str) -> bool:
     """Whether what follows shows that the word before was none of its own: "wait, where …", "sorry my …"."""
     first = _words(rest)[0] if _words(rest) else ""
     return (
-        first
-        in _STARTS | QUESTION_WORDS | AUXILIARIES | _MORE_PREPOSITIONS | {"i", "eye", "not", "i'm", "make"}
+        first in _STARTS | QUESTION_WORDS | AUXILIARIES | _MORE_PREPOSITIONS | _GO_ON
         or _OPENER.match(rest) is not None
     )
 
