@@ -126,10 +126,13 @@ def page(served: str, browser: Browser) -> Iterator[Page]:
     context = browser.new_context()
     context.set_default_timeout(TIMEOUT)
     page = context.new_page()
-    page.on(
-        "console", lambda message: message.type in {"error", "warning"} and complaints.append(message.text)
-    )
-    page.on("pageerror", lambda error: complaints.append(str(error)))
+
+    def complain(kind: str, text: str) -> None:
+        if kind in {"error", "warning"}:
+            complaints.append(text)
+
+    page.on("console", lambda message: complain(message.type, message.text))
+    page.on("pageerror", lambda error: complain("error", str(error)))
     yield page
     context.close()
     assert not complaints
@@ -171,6 +174,17 @@ def noise(seconds: float, seed: int = 1) -> np.ndarray:
 
 def begin_turn(page: Page, turn: int = TURN) -> None:
     page.evaluate("turn => window.parleyPlayer.begin(turn)", turn)
+
+
+def play(server: Server, samples: np.ndarray, turn: int = TURN, rate: int = RATE) -> None:
+    """Let the sound go on only when all of it has come, however slow this machine is at the moment."""
+    page = server.page
+    page.wait_for_function("window.parleyPlayer.output")
+    page.evaluate("window.parleyPlayer.output.pause()")
+    server.sound(samples, turn, rate)
+    wanted = len(samples) * RATE / rate - 5
+    page.wait_for_function("count => window.parleyPlayer.received >= count", arg=wanted)
+    page.evaluate("window.parleyPlayer.output.resume()")
 
 
 @pytest.fixture
@@ -306,11 +320,15 @@ def test_push_to_talk(server: Server, by: str) -> None:
     hold = page.locator(".push")
     if by == "button":
         hold.hover()
-        press, let_go = page.mouse.down, page.mouse.up
-    else:
-        if by == "button by key":
-            hold.focus()
-        press, let_go = (lambda: page.keyboard.down("Space")), (lambda: page.keyboard.up("Space"))
+    elif by == "button by key":
+        hold.focus()
+
+    def press() -> None:
+        page.mouse.down() if by == "button" else page.keyboard.down("Space")
+
+    def let_go() -> None:
+        page.mouse.up() if by == "button" else page.keyboard.up("Space")
+
     press()
     server.wait("talk")
     server.tell(**TALKING)
@@ -563,7 +581,7 @@ def test_a_server_that_refuses_is_quoted(server: Server) -> None:
 def test_every_sample_is_played_once_and_in_order(server: Server, tap: Tap) -> None:
     page, samples = server.page, noise(1.0)
     begin_turn(page)
-    server.sound(samples)
+    play(server, samples)
     server.tell(type="end", turn=TURN)
     idle(page)
     heard = tap()
@@ -582,7 +600,7 @@ def test_every_sample_is_played_once_and_in_order(server: Server, tap: Tap) -> N
 def test_it_pauses_at_once_and_goes_on_at_the_very_sample(server: Server, tap: Tap) -> None:
     page, samples = server.page, noise(1.5)
     begin_turn(page)
-    server.sound(samples)
+    play(server, samples)
     server.tell(type="end", turn=TURN)
     stops = [0]
     for seconds in (0.2, 0.5, 0.9):
@@ -610,7 +628,7 @@ def test_clear_drops_all_and_nothing_of_an_earlier_turn_is_played(server: Server
         turn = TURN + number
         told[turn] = noise(1.0, seed=number)
         begin_turn(page, turn)
-        server.sound(told[turn], turn)
+        play(server, told[turn], turn)
         page.wait_for_function("seconds => window.parleyPlayer.played > seconds", arg=0.05 + 0.017 * number)
         server.tell(type="clear", turn=turn)
         server.sound(told[turn], turn)  # what was under way
@@ -648,7 +666,8 @@ def test_what_is_replaced_is_dropped_and_the_turn_counts_anew(server: Server, ta
     server.sound(wrong)
     page.wait_for_function("window.parleyPlayer.played > 0.1")
     server.tell(type="flush", turn=TURN)
-    server.sound(right)
+    page.wait_for_function("window.parleyPlayer.played === 0")
+    play(server, right)
     server.tell(type="end", turn=TURN)
     idle(page)
     heard = tap()
@@ -675,7 +694,7 @@ def test_sound_at_another_rate_is_resampled_without_a_seam(server: Server, tap: 
     page = server.page
     for turn, rate in enumerate((16_000, 22_050, 48_000), start=TURN):
         begin_turn(page, turn)
-        server.sound(tone(np.arange(rate // 2) / rate), turn, rate)
+        play(server, tone(np.arange(rate // 2) / rate), turn, rate)
         server.tell(type="end", turn=turn)
         idle(page)
         assert abs(server.said("playing")[-1]["samples"] - RATE // 2) < 5
@@ -726,7 +745,7 @@ def test_frames_carry_what_the_loudspeaker_plays(server: Server) -> None:
     page = server.page
     begin(server, state="speaking")
     begin_turn(page)
-    server.sound(noise(2.5))
+    play(server, noise(2.5))
     server.until(lambda: sum(header(frame)[1] == TURN for frame in server.frames) >= 30)
     server.tell(type="pause", turn=TURN)
     paused = server.wait("paused")["samples"]
