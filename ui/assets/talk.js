@@ -22,14 +22,14 @@ const CONTROL = `${FIELD}, button, a[href], summary, audio, video, [role='button
 
 // What the button shows: icon, text, what a press does; and what is announced.
 const LOOKS = {
-  idle: ["talk", "Talk", "Talk: begin a conversation by voice", "The conversation by voice has ended."],
+  idle: ["sound", "Talk", "Talk: begin a conversation by voice", "The conversation by voice has ended."],
   connecting: ["again", "Connecting", "Connecting. Press to cancel"],
-  listening: ["listening", "Listening", "Listening. Press to end the conversation", "Listening."],
+  listening: ["mic", "Listening", "Listening. Press to end the conversation", "Listening."],
   hearing: ["mic", "Hearing you", "Listening, and hearing you. Press to end the conversation"],
   thinking: ["thinking", "Thinking", "Thinking. Press to end the conversation", "Thinking."],
-  speaking: ["speaking", "Speaking", "Speaking; talk to interrupt. Press to end the conversation", "Speaking."],
+  speaking: ["sound", "Speaking", "Speaking; talk to interrupt. Press to end the conversation", "Speaking."],
   muted: ["mic_off", "Muted", "The microphone is muted. Press to end the conversation", "Microphone muted."],
-  waiting: ["hold", "Hold to talk", "The microphone listens while you hold the space bar. Press to end the conversation", "Hold the space bar to talk."],
+  waiting: ["mic_off", "Hold to talk", "The microphone listens while you hold the space bar. Press to end the conversation", "Hold the space bar to talk."],
 };
 
 // The distance between two audio clocks, which are read in steps: smoothed, and held still, so that times stay even.
@@ -302,7 +302,7 @@ export function asking(text) {
 
 const meter = el("meter", { class: "level", min: 0, max: 1, "aria-label": "Microphone level", title: "How loud the microphone is" });
 const mute = button("Mute the microphone (M)", { class: "mute-mic", onclick: () => talk.toggleMute() });
-const hold = button("Hold to talk (or hold the space bar)", { icon: "hold", class: "push" }, el("span", { class: "label" }, "Hold"));
+const hold = button("Hold to talk (or hold the space bar)", { icon: "mic", class: "push" }, el("span", { class: "label" }, "Hold"));
 let drawn = "";
 
 function draw() {
