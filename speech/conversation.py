@@ -76,8 +76,8 @@ class Reply(Protocol):
     def interrupt(self) -> None:
         """It is over; what was played is what was heard."""
 
-    def stop(self) -> None:
-        """It is over, and if it was never let out, it never was."""
+    def drop(self) -> None:
+        """It was a wrong guess, never let out; it never was."""
 
     def window(self, position: int, count: int) -> Samples:
         """What it sounds like, `count` samples at 16 kHz from `position` (samples as in `played`) on."""
@@ -372,7 +372,7 @@ class Conversation:
             return
         guess.stopped = True
         if guess.reply is not None:
-            guess.reply.stop()
+            guess.reply.drop()
 
     # The endpoint
 

@@ -119,6 +119,14 @@ class Running:
             self._spoken.stop()
         self._put(None)
 
+    def drop(self) -> None:
+        """It was a wrong guess: nothing of it ever was."""
+        self._answer.close()
+        with self._lock:
+            self._ended = True
+        if self._spoken is not None:
+            self._spoken.stop()
+
     def interrupt(self) -> str:
         """End the answer and its voice now; what was heard of it is what is kept, and returned."""
         self._answer.close()

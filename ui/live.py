@@ -134,8 +134,8 @@ class Reply:
         heard = self.running.interrupt()
         self._live.tell(type="interrupted", turn=self.turn, answer=heard)
 
-    def stop(self) -> None:
-        self.running.stop()
+    def drop(self) -> None:
+        self.running.drop()
 
     def window(self, position: int, count: int) -> Samples:
         if self._spoken is None:

@@ -34,7 +34,9 @@ class Played:
 
     @property
     def sound(self) -> Samples:
-        return np.concatenate(self.chunks) if self.chunks else np.empty(0, np.float32)
+        if len(self.chunks) > 1:
+            self.chunks = [np.concatenate(self.chunks)]
+        return self.chunks[0] if self.chunks else np.empty(0, np.float32)
 
 
 class Talker:
@@ -51,6 +53,7 @@ class Talker:
         self._url, self._echo, self._rate = url.replace("http", "ws", 1), echo, rate
         self.cookie = cookie or f"parley_browser={secrets.token_urlsafe(24)}"
         self.messages: list[tuple[float, dict[str, Any]]] = []  # time.monotonic(), message
+        self.late: list[float] = []  # seconds after its time that each frame was sent
         self.stray = 0  # samples of another turn than the current one
         self.turns: dict[int, Played] = {}
         self.heard_last: float = 0.0  # when the last sample of `say` was sent
@@ -172,6 +175,7 @@ class Talker:
         while True:
             count += 1
             await asyncio.sleep(max(0.0, begun + count * FRAME_SECONDS - time.monotonic()))
+            self.late.append(time.monotonic() - begun - count * FRAME_SECONDS)
             turn = self._turn
             position = turn.samples if turn else 0
             sounding = await self._play()

@@ -85,7 +85,7 @@ def test_a_spoken_question_is_answered_aloud_and_timed(house: House) -> None:
         assert timings["first_audio"] == pytest.approx(talker.turns[turn].first_at - end, abs=0.2)  # type: ignore[operator]
         since = len(talker.messages)
         await talker.until("state", lambda m: m["state"] == "listening", since=since)
-        assert talker.turns[turn].samples == len(talker.turns[turn].sound) > 5 * 24_000
+        assert talker.turns[turn].samples > len(talker.turns[turn].sound) - 2400 > 5 * 24_000
         assert conversation
 
     house.run(visit)
