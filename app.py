@@ -92,7 +92,11 @@ def build_parser() -> argparse.ArgumentParser:
     add("eval", eval_, "Measure retrieval and answers on questions.", as_json=True).add_argument(
         "questions", type=Path, metavar="QUESTIONS.jsonl"
     )
-    add("bench", bench_, "Measure how fast this machine answers, speaks and indexes.", as_json=True)
+    bench = add("bench", bench_, "Measure how fast this machine answers, speaks and indexes.", as_json=True)
+    bench.add_argument("--voice", action="store_true", help="the live conversation instead, in Chromium")
+    bench.add_argument(
+        "--recordings", type=Path, metavar="DIR", help="with --voice: spoken questions, and voices to mix"
+    )
     add("doctor", doctor_, "Say what works, what does not, and what to do.")
     return parser
 
@@ -187,9 +191,14 @@ def eval_(args: argparse.Namespace, settings: Settings, output: TextIO) -> int:
 
 
 def bench_(args: argparse.Namespace, settings: Settings, output: TextIO) -> int:
-    from bench import bench
+    if args.voice:
+        from bench_voice import bench_voice
 
-    result = bench(settings, progress=_progress_line)
+        result = bench_voice(recordings=args.recordings, progress=_progress_line)
+    else:
+        from bench import bench
+
+        result = bench(settings, progress=_progress_line)
     if args.json:
         _print_json(result, output)
     else:

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import httpx
 import numpy as np
-import psutil
+import psutil  # type: ignore[import-untyped]
 
 HERE = Path(__file__).parent.parent
 sys.path.insert(0, str(HERE))

@@ -20,7 +20,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 
@@ -28,7 +28,6 @@ from speech.audio import RATE, Samples
 from speech.bargein import Bargein
 from speech.echo import EchoCanceller, open_echo_canceller
 from speech.endpoint import Began, Dropped, Ended, Listener, ListenOptions, Paused, WentOn
-from speech.live import LiveTranscript
 from speech.remarks import is_backchannel, is_stop, takes_back
 from speech.vad import FRAME, VadStream
 
@@ -48,6 +47,14 @@ class Heard:
 
     text: str
     language: str | None = None
+
+
+class Words(Protocol):
+    """The words of one utterance while it is spoken (`speech.live.LiveTranscript`)."""
+
+    def feed(self, samples: Samples) -> None: ...
+
+    def close(self) -> None: ...
 
 
 class Reply(Protocol):
@@ -88,10 +95,10 @@ class Outside:
     """What a conversation needs; all but `transcribe` is quick."""
 
     transcribe: Callable[[Samples, Callable[[], bool]], Heard]  # raises what the person should read
-    live: Callable[[Callable[[str], None]], LiveTranscript | None]  # words while they are spoken
+    live: Callable[[Callable[[str], None]], Words | None]  # words while they are spoken
     reply: Callable[[Heard], Reply]  # begins an answer, held back
     tell: Callable[..., None]  # a message for the page: tell(type=…, …)
-    interrupted: Callable[[str], None] = lambda kind: None  # counted: "real" or "resumed"
+    interrupted: Callable[[Literal["real", "resumed"]], None] = lambda kind: None
 
 
 @dataclass
@@ -130,7 +137,7 @@ class Conversation:
         self._asked = ""  # what the reply answers
         self._unanswered = ""  # a question whose answer was cut off before any of it was heard
         self._guess: _Guess | None = None
-        self._live: LiveTranscript | None = None
+        self._live: Words | None = None
         self._utterances = itertools.count(1)
         self._utterance = 0
         self._paused = False  # the reply is silent until it is known whether the voice over it has words

@@ -18,12 +18,12 @@ import numpy as np
 from speech.audio import RATE, Samples, from_int16
 from speech.conversation import Conversation, Heard, Outside
 from speech.endpoint import ListenOptions
+from speech.loudspeaker import RATE as SPOKEN_RATE
 from speech.vad import FRAME
 from ui.answering import Line, Running
 from ui.chat import MAX_QUESTION, Chat
 from ui.metrics import Metrics
 from ui.services import LiveTranscript, Services
-from ui.spoken import RATE as SPOKEN_RATE
 from ui.spoken import Spoken
 from ui.voice import Socket, Voices, Wish
 
