@@ -5,14 +5,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
 
+from ui.protocol import WebSockets
+
 
 @contextmanager
-def serve(app: FastAPI) -> Iterator[str]:
-    """The app's URL while it is served."""
+def serve(app: FastAPI, files: tuple[Path, Path] | None = None) -> Iterator[str]:
+    """The app's URL while it is served; over HTTPS with the files of a certificate and its key."""
     started = threading.Event()
 
     class Server(uvicorn.Server):
@@ -20,7 +23,11 @@ def serve(app: FastAPI) -> Iterator[str]:
             await super().startup()
             started.set()
 
-    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", timeout_graceful_shutdown=1)
+    config = uvicorn.Config(
+        app, host="127.0.0.1", port=0, log_level="warning", timeout_graceful_shutdown=1, ws=WebSockets
+    )
+    if files is not None:
+        config.ssl_certfile, config.ssl_keyfile = files
     server = Server(config)
     thread = threading.Thread(target=server.run, name="test-server", daemon=True)
     thread.start()
@@ -28,7 +35,7 @@ def serve(app: FastAPI) -> Iterator[str]:
         raise RuntimeError("the server did not start")
     port = server.servers[0].sockets[0].getsockname()[1]
     try:
-        yield f"http://127.0.0.1:{port}"
+        yield f"{'https' if files else 'http'}://127.0.0.1:{port}"
     finally:
         server.should_exit = True
         thread.join(20)
