@@ -1,4 +1,4 @@
-"""The page's state in one answer, and health for whatever watches the server."""
+"""The page's state in one answer, and health and metrics for whatever watches the server."""
 
 from __future__ import annotations
 
@@ -6,20 +6,29 @@ from dataclasses import asdict
 from typing import Any
 
 from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 
 from ui.library import MAX_UPLOAD, Documents
+from ui.metrics import Metrics
 from ui.services import Services
 from ui.web_io import owner_of
 
 
-def state_routes(services: Services, documents: Documents) -> APIRouter:
+def state_routes(services: Services, documents: Documents, metrics: Metrics | None = None) -> APIRouter:
     router = APIRouter()
+    figures = metrics or Metrics()
+    figures.count_documents(lambda: sum(item.state == "ready" for item in documents.items()))
 
     @router.get("/health")
     def health() -> JSONResponse:
         """Whether the server answers, and no more than that: this route is open to everybody."""
         return JSONResponse({"status": "ok"})
+
+    @router.get("/metrics")
+    def numbers(request: Request) -> Response:
+        """For Prometheus; the guard says who may read them."""
+        text, content_type = figures.text(request.headers.get("accept", ""))
+        return Response(text, headers={"Content-Type": content_type})
 
     @router.get("/api/state")
     def state(request: Request) -> JSONResponse:

@@ -6,6 +6,8 @@ not know what the routes do.
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hashlib
 import hmac
 import ipaddress
@@ -21,6 +23,7 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 SESSION, BROWSER = "parley_session", "parley_browser"
+METRICS = "/metrics"
 SESSION_SECONDS = 30 * 24 * 3600
 _TRIES, _TRIES_SECONDS = 10, 60.0  # failed sign-ins of one address
 _OPEN = ("/health", "/login", "/parley/login.css")
@@ -34,6 +37,9 @@ _LARGE_BODIES = {"/api/library/files", "/api/transcribe"}
 
 class Guard:
     """ASGI middleware. A request that passes has `scope["owner"]`: whose conversations it may see.
+
+    Over HTTPS its cookies have other names: no plain page can replace a cookie that came over HTTPS, so
+    with one name for both nobody could sign in again once HTTPS is off.
 
     Args:
         users: user → password; empty: nobody needs to sign in.
@@ -77,7 +83,7 @@ class Guard:
     async def _own_answer(self, visit: _Visit, receive: Receive) -> Response | None:
         """What signing in and out answer; None for all else."""
         if visit.path == "/login" and self._users:
-            return await self._sign_in(Request(visit.scope, receive))
+            return await self._sign_in(visit, Request(visit.scope, receive))
         if visit.path == "/logout":
             return self._sign_out(visit)
         return None
@@ -90,8 +96,10 @@ class Guard:
             return _error(403, "This request comes from another site's page. Open Parley's own page.")
         if not visit.exists:
             return _error(404, "There is nothing at this address.")
-        user = self._sessions.user(visit.cookies.get(SESSION, ""))
+        user = self._sessions.user(visit.session)
         if self._users:
+            if user is None and visit.path == METRICS:
+                return self._metrics_refusal(visit)
             visit.scope["owner"] = f"user:{user}"
             if user is None and visit.path not in _OPEN:
                 return (
@@ -103,30 +111,44 @@ class Guard:
         visit.scope["owner"] = f"browser:{visit.browser}"
         return None
 
-    async def _sign_in(self, request: Request) -> Response:
+    def _metrics_refusal(self, visit: _Visit) -> Response | None:
+        """Whoever reads the metrics without a page signs in with each request, by HTTP Basic."""
+        address = f"{visit.address} {METRICS}"  # its failures keep no person there from signing in
+        user, password = _basic(visit.headers.get("authorization", ""))
+        if not self._sessions.may_try(address):
+            return _error(429, "Too many tries. Wait a minute, then try again.")
+        if self._knows(user, password):
+            visit.scope["owner"] = f"user:{user}"
+            return None
+        if user:
+            self._sessions.failed(address)
+        response = _error(401, "Name a user and a password of PARLEY_AUTH, by HTTP Basic.")
+        response.headers["WWW-Authenticate"] = 'Basic realm="Parley", charset="UTF-8"'
+        return response
+
+    async def _sign_in(self, visit: _Visit, request: Request) -> Response:
         if request.method != "POST":
             return HTMLResponse(_login_page(""))
         fields = parse_qs((await _body(request, 4096)).decode("utf-8", "replace"))
         # From here on nothing is awaited, so that tries at the same time are counted one by one.
-        address = request.client.host if request.client else ""
-        if not self._sessions.may_try(address):
+        if not self._sessions.may_try(visit.address):
             return _login_failure(request, 429, "Too many tries. Wait a minute, then try again.")
         user, password = (fields.get(name, [""])[0] for name in ("username", "password"))
         if not self._knows(user, password):
-            self._sessions.failed(address)
+            self._sessions.failed(visit.address)
             return _login_failure(request, 401, "This user name and password are not valid. Try again.")
         response: Response = (
             RedirectResponse("/", 303) if _wants_html(request) else JSONResponse({"success": True})
         )
-        set_cookie(response, SESSION, self._sessions.open(user), secure=request.url.scheme == "https")
+        set_cookie(response, SESSION, self._sessions.open(user), secure=visit.secure)
         return response
 
     def _sign_out(self, visit: _Visit) -> Response:
         if visit.scope["method"] != "POST":  # a link on another site's page signs nobody out
             return _error(405, "Sign out with the button in the settings.")
-        self._sessions.forget(visit.cookies.get(SESSION, ""))
+        self._sessions.forget(visit.session)
         response = RedirectResponse("/login" if self._users else "/", 303)
-        response.delete_cookie(SESSION)
+        response.delete_cookie(_cookie(SESSION, secure=visit.secure), secure=visit.secure, httponly=True)
         return response
 
     def _knows(self, user: str, password: str) -> bool:
@@ -178,9 +200,23 @@ class _Visit:
         self.path: str = scope["path"]
         self.headers = Headers(scope=scope)
         self.cookies = cookie_parser(self.headers.get("cookie", ""))
+        self.secure = scope.get("scheme") in {"https", "wss"}
         self.nonce = secrets.token_urlsafe(16)
-        self.new_browser = not _is_token(self.cookies.get(BROWSER, ""))
-        self.browser = secrets.token_urlsafe(24) if self.new_browser else self.cookies[BROWSER]
+        browser = self.cookies.get(_cookie(BROWSER, secure=self.secure), "")
+        self.new_browser = not _is_token(browser)
+        plain = self.cookies.get(BROWSER, "")  # of the time before HTTPS: what was said then stays one's own
+        self.browser = next((token for token in (browser, plain) if _is_token(token)), "")
+        self.browser = self.browser or secrets.token_urlsafe(24)
+
+    @property
+    def session(self) -> str:
+        """The cookie of a sign-in; empty without."""
+        return self.cookies.get(_cookie(SESSION, secure=self.secure), "")
+
+    @property
+    def address(self) -> str:
+        client = self.scope.get("client")
+        return str(client[0]) if client else ""
 
     @property
     def host(self) -> str:
@@ -199,17 +235,43 @@ class _Visit:
         if self.scope["type"] == "http" and self.scope["method"] in _SAFE_METHODS:
             return False
         origin = self.headers.get("origin")
-        return origin is not None and origin.partition("://")[2] != self.headers.get("host")
+        if origin is None:
+            return False
+        scheme, _, host = origin.partition("://")
+        return host != self.headers.get("host") or (self.secure and scheme != "https")
 
     @property
     def exists(self) -> bool:
-        return self.path == "/" or self.path.startswith((*_GRADIO, *_OWN))
+        return self.path in {"/", METRICS} or self.path.startswith((*_GRADIO, *_OWN))
 
 
 def set_cookie(response: Response, name: str, value: str, *, secure: bool) -> None:
     response.set_cookie(
-        name, value, max_age=SESSION_SECONDS, httponly=True, samesite="lax", secure=secure, path="/"
+        _cookie(name, secure=secure),
+        value,
+        max_age=SESSION_SECONDS,
+        httponly=True,
+        samesite="lax",
+        secure=secure,
+        path="/",
     )
+
+
+def _cookie(name: str, *, secure: bool) -> str:
+    """A cookie's name: with this prefix a browser takes it only from this very host, over HTTPS."""
+    return f"__Host-{name}" if secure else name
+
+
+def _basic(header: str) -> tuple[str, str]:
+    """User and password of an Authorization header; empty ones where it has none."""
+    kind, _, encoded = header.partition(" ")
+    if kind.casefold() != "basic":
+        return "", ""
+    try:
+        user, _, password = base64.b64decode(encoded.strip(), validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        return "", ""
+    return user, password
 
 
 def _with_headers(send: Send, visit: _Visit) -> Send:
@@ -242,11 +304,11 @@ def _add_headers(headers: MutableHeaders, visit: _Visit) -> None:
     headers["Referrer-Policy"] = "same-origin"
     headers["Cross-Origin-Opener-Policy"] = "same-origin"
     headers["Permissions-Policy"] = "microphone=(self), camera=(), geolocation=()"
-    if visit.path.startswith("/api/"):
+    if visit.path.startswith("/api/") or visit.path == METRICS:
         headers["Cache-Control"] = "no-store"
     if visit.path == "/" and visit.new_browser:
         cookie = Response()
-        set_cookie(cookie, BROWSER, visit.browser, secure=visit.scope.get("scheme") == "https")
+        set_cookie(cookie, BROWSER, visit.browser, secure=visit.secure)
         headers.append("Set-Cookie", cookie.headers["set-cookie"])
 
 
