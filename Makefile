@@ -1,4 +1,5 @@
 # make run: the app · make test: everything CI runs · make setup: only the environment
+# make soak: ten minutes of conversations by voice, which is not part of make test
 # GPU=1           also what only a CUDA GPU uses (requirements-gpu.txt)
 # TORCH_INDEX=URL where to take torch from, e.g. https://download.pytorch.org/whl/cpu: without CUDA, some GB less
 PYTHON ?= python3
@@ -9,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 PIP_FLAGS := -q --prefer-binary -c constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 STAMP := $(VENV)/.installed$(if $(GPU),-gpu)
 
-.PHONY: run setup setup-dev test lint clean
+.PHONY: run setup setup-dev test lint soak clean
 
 run: setup
 	$(BIN)/python app.py serve
@@ -49,6 +50,9 @@ lint: setup-dev
 test: lint
 	$(BIN)/pytest -n auto --dist loadfile --ignore tests/browser
 	$(BIN)/pytest tests/browser
+
+soak: setup-dev
+	$(BIN)/python scripts/soak.py
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

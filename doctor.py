@@ -46,7 +46,11 @@ def examine(settings: Settings) -> Iterator[Check]:
         ("search", lambda: _search(engines)),
         ("answers", lambda: _answers(engines)),
         ("hearing", lambda: _hearing(engines)),
+        ("endpointing", _endpointing),
+        ("echo", _echo),
         ("voice", lambda: _voice(engines)),
+        ("https", lambda: _https(settings)),
+        ("microphone", lambda: _microphone(settings)),
         ("page", lambda: _page(settings)),
     ]
     for name, check in checks:
@@ -58,7 +62,7 @@ def examine(settings: Settings) -> Iterator[Check]:
 
 
 def _explains(error: Exception) -> bool:
-    return type(error).__module__.split(".")[0] in {"rag", "speech", "engines"}
+    return type(error).__module__.split(".")[0] in {"rag", "speech", "engines", "certificates"}
 
 
 def _python() -> Check:
@@ -198,6 +202,55 @@ def _voice(engines: Engines) -> Check:
     spoke = getattr(synthesizer, "active", synthesizer.name)
     remedy = f"{synthesizer.name} failed just now, {spoke} stood in." if spoke != synthesizer.name else ""
     return Check("note" if remedy else "ok", "voice", f"{spoke}, {seconds:.1f} s spoken as a test", remedy)
+
+
+def _endpointing() -> Check:
+    """What tells a finished question from a pause."""
+    from speech.completeness import missing
+
+    remedy = missing()
+    if remedy:
+        return Check("note", "endpointing", "by the words alone", remedy)
+    return Check("ok", "endpointing", "by the voice (smart-turn) and the words")
+
+
+def _echo() -> Check:
+    """What keeps the voice from interrupting itself over a loudspeaker."""
+    from speech.echo import open_echo_canceller
+
+    notice = open_echo_canceller().notice
+    if notice:
+        return Check("note", "echo", "not cancelled here, only by the browser", notice)
+    return Check("ok", "echo", "cancelled")
+
+
+def _https(settings: Settings) -> Check:
+    from certificates import describe
+
+    found = describe(settings.https, settings.data, settings.host, settings.hosts)
+    return Check("ok", "https", found)
+
+
+def _microphone(settings: Settings) -> Check:
+    """Browsers give it to HTTPS, and without it only to pages of their own machine."""
+    from certificates import links
+
+    scheme = "https" if settings.https else "http"
+    far = links(settings.host, settings.port, scheme)
+    proxied = [f"https://{name}" for name in settings.hosts]
+    found = [*_near(settings, scheme), *(far if settings.https else []), *proxied]
+    given = f"the page gets it on {', '.join(found) or 'no address'}"
+    if settings.https or proxied or not far:
+        return Check("ok", "microphone", given)
+    refused = f"{given}; browsers refuse it on {', '.join(far)}"
+    return Check("note", "microphone", refused, "For other devices than this one: PARLEY_HTTPS=auto")
+
+
+def _near(settings: Settings, scheme: str) -> list[str]:
+    """Where this machine's own browser finds the page."""
+    host = {"0.0.0.0": "localhost", "::": "localhost", "::1": "[::1]"}.get(settings.host, settings.host)
+    own = host in {"localhost", "[::1]"} or host.startswith("127.")
+    return [f"{scheme}://{host}:{settings.port}"] if own else []
 
 
 def _page(settings: Settings) -> Check:

@@ -12,7 +12,6 @@ import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
 from prometheus_client.exposition import choose_encoder
@@ -80,7 +79,8 @@ class Metrics:
         if name in STAGES and math.isfinite(seconds) and 0 <= seconds <= LONGEST:
             self._stages.labels(name, _kind(spoken)).observe(seconds)
 
-    def interruption(self, kind: Literal["real", "resumed"]) -> None:
+    def interruption(self, kind: str) -> None:
+        """`kind`: one of INTERRUPTIONS."""
         self._interruptions.labels(kind).inc()
 
     def frames_lost(self, count: int = 1) -> None:
