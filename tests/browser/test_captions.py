@@ -397,6 +397,9 @@ def test_each_step_of_the_last_turn_is_shown_with_its_time(stage: Stage) -> None
     )
     widths = strip.evaluate("node => [...node.children].map((one) => one.getBoundingClientRect().width)")
     assert widths[0] == max(widths)
+    whole = strip.bounding_box()
+    assert whole is not None
+    assert sum(widths) > 0.95 * whole["width"]
     assert widths[1] > 3 * widths[4]
     backgrounds = strip.evaluate("node => [...node.children].map((one) => getComputedStyle(one).background)")
     assert len(set(backgrounds)) == 7

@@ -48,7 +48,7 @@ function strip(steps) {
   if (!steps.length) return "";
   const segments = steps.map(({ name, long, took }) => {
     const node = el("span", { class: "segment", "data-step": name, title: `${long}: ${milliseconds(took)}` });
-    node.style.flexGrow = String(Math.max(took, 0.001));
+    node.style.flexGrow = String(Math.max(1000 * took, 1)); // less than 1 in all would not fill the strip
     return node;
   });
   const said = steps.map(({ long, took }) => `${long.toLowerCase()} ${milliseconds(took)}`).join(", ");
