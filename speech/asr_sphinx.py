@@ -115,7 +115,7 @@ class Sphinx(Engine):
 
     def _take(self, generation: str, decoder: Decoder, words: Vocabulary | None) -> None:
         self._generation, self._decoder, self._words = generation, decoder, words
-        self._spare = _Spare(lambda: _opened(words, cmn="live", fwdflat="no"), words)
+        self._spare = _Spare(lambda: _opened(words, "live"), words)
 
     def _made(self, generation: str) -> tuple[str, Decoder, Vocabulary | None]:
         """A decoder for the documents; for English in general where there are none."""
@@ -125,7 +125,7 @@ class Sphinx(Engine):
                 words = vocabulary(self._documents)
             except OSError as error:
                 logger.warning("PocketSphinx knows none of the documents' words: %s", error)
-        decoder = _opened(words, cmn="batch")
+        decoder = _opened(words, "batch")
         _said(decoder, np.zeros(RATE, np.float32))  # the first sound takes longer
         return generation, decoder, words
 
@@ -243,7 +243,9 @@ class _SphinxLive:
         self._begin()
 
 
-def _opened(words: Vocabulary | None, **options: str) -> Decoder:
+def _opened(words: Vocabulary | None, mean: str) -> Decoder:
+    """A decoder whose mean is that of the whole utterance ("batch") or goes along with it ("live")."""
+    options = {"cmn": mean, "fwdflat": "no"}  # a third of the time for no word fewer wrong
     if words:
         options |= {"lm": str(words.model), "dict": str(words.dictionary)}
     try:
