@@ -68,7 +68,9 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="name", required=True, metavar="COMMAND")
 
     def add(name: str, command: Command, summary: str, *, as_json: bool = False) -> argparse.ArgumentParser:
-        sub = commands.add_parser(name, parents=[common], help=summary, description=summary)
+        sub = commands.add_parser(
+            name, parents=[common], help=summary, description=summary, conflict_handler="resolve"
+        )
         sub.set_defaults(command=command)
         if as_json:
             sub.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
@@ -93,7 +95,9 @@ def build_parser() -> argparse.ArgumentParser:
         "questions", type=Path, metavar="QUESTIONS.jsonl"
     )
     bench = add("bench", bench_, "Measure how fast this machine answers, speaks and indexes.", as_json=True)
-    bench.add_argument("--voice", action="store_true", help="the live conversation instead, in Chromium")
+    bench.add_argument(  # here no name of a voice
+        "--voice", dest="live", action="store_true", help="the live conversation instead, in Chromium"
+    )
     bench.add_argument(
         "--recordings", type=Path, metavar="DIR", help="with --voice: spoken questions, and voices to mix"
     )
@@ -191,7 +195,7 @@ def eval_(args: argparse.Namespace, settings: Settings, output: TextIO) -> int:
 
 
 def bench_(args: argparse.Namespace, settings: Settings, output: TextIO) -> int:
-    if args.voice:
+    if args.live:
         from bench_voice import bench_voice
 
         result = bench_voice(recordings=args.recordings, progress=_progress_line)
