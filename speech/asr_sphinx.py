@@ -115,7 +115,8 @@ class Sphinx(Engine):
 
     def _take(self, generation: str, decoder: Decoder, words: Vocabulary | None) -> None:
         self._generation, self._decoder, self._words = generation, decoder, words
-        self._spare = _Spare(lambda: _opened(words, "live"), words)
+        # The words of English in general take most of a core, and come late.
+        self._spare = _Spare(lambda: _opened(words, "live"), words) if words else None
 
     def _made(self, generation: str) -> tuple[str, Decoder, Vocabulary | None]:
         """A decoder for the documents; for English in general where there are none."""
@@ -148,13 +149,13 @@ class Sphinx(Engine):
             if stop():
                 raise Stopped
             words += _said(self._decoder, audio[utterance.start : utterance.end])
-        return Recognised(_written(self._words, words), "en")
+        return Recognised(self._words.as_written(words) if self._words else " ".join(words), "en")
 
 
 class _Spare:
     """Decoders for live words, all of one vocabulary; each is lent for one utterance."""
 
-    def __init__(self, make: Callable[[], Decoder], words: Vocabulary | None) -> None:
+    def __init__(self, make: Callable[[], Decoder], words: Vocabulary) -> None:
         self.words = words
         self._make = make
         self._free: list[Decoder] = []
@@ -218,7 +219,7 @@ class _SphinxLive:
         if len(self._again) == len(_AGAIN) or self._silent < _NEWS:
             return None
         self._silent = 0
-        return _written(self._spare.words, words_of(self._decoder))
+        return self._spare.words.as_written(words_of(self._decoder))
 
     def close(self) -> None:
         try:
@@ -263,10 +264,6 @@ def _said(decoder: Decoder, samples: Samples) -> list[str]:
     finally:
         decoder.end()
     return words_of(decoder)
-
-
-def _written(known: Vocabulary | None, words: list[str]) -> str:
-    return known.as_written(words) if known else " ".join(words)
 
 
 def utterances(segments: list[Segment], length: int) -> Iterator[Segment]:

@@ -128,6 +128,13 @@ def test_a_model_that_is_not_loaded_tells_no_words(engines: dict[str, Any], name
     assert open_live(open_transcriber(engines[name].name), Told()) is None
 
 
+def test_pocketsphinx_without_documents_tells_none_for_they_come_late() -> None:
+    engine: Any = open_transcriber("pocketsphinx")
+    engine.load()
+    engine._renewing.join(20)
+    assert open_live(engine, Told()) is None
+
+
 def test_a_recogniser_without_live_words_is_fine() -> None:
     class Plain:
         name = notice = ""
