@@ -102,7 +102,7 @@ def loud(audio: Samples) -> NDArray[np.bool_]:
 
 def trimmed(audio: Samples) -> Samples:
     at = np.flatnonzero(loud(audio))
-    return audio[at[0] * HOP : (at[-1] + 1) * HOP]
+    return np.asarray(audio[at[0] * HOP : (at[-1] + 1) * HOP])
 
 
 def read_clips(folder: Path) -> list[Clip]:
@@ -188,7 +188,7 @@ def noisy(
     if noise != "none":
         sound = background(noise, len(whole), others, random)
         whole = whole + sound * np.float32(level / 10 ** (SNR / 20) / rms(sound))
-    return np.clip(whole, -1, 1).astype(np.float32)
+    return np.asarray(np.clip(whole, -1, 1), np.float32)
 
 
 def background(noise: str, count: int, clips: Sequence[Clip], random: np.random.Generator) -> Samples:
@@ -204,7 +204,7 @@ def make_mixes(clips: Sequence[Clip], count: int, seed: int) -> Iterator[Mix]:
         clip = clips[number // len(NOISES) % len(clips)]
         others = [each for each in clips if each is not clip]
         at = chosen_places(*places[clip.name], random)
-        lengths = random.uniform(0.2, 1.5, len(at))
+        lengths = [float(random.uniform(0.2, 1.5)) for _ in at]
         speech, pauses = with_pauses(clip, at, lengths)
         audio = noisy(speech, noise, rms(clip.audio), others, random)
         lead = round(LEAD * RATE)

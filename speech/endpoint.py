@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speech.audio import RATE, Samples
+from speech.completeness import completeness
 from speech.vad import FRAME
 
 
@@ -81,9 +82,7 @@ class Listener:
 
     def __init__(self, options: ListenOptions | None = None, complete: Complete | None = None) -> None:
         self._options = options or ListenOptions()
-        if complete is None:
-            from speech.completeness import completeness as complete
-        self._complete: Complete = complete
+        self._complete: Complete = complete or completeness
         self._held = False
         self.position = 0
         self.reset()

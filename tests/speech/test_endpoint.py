@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from itertools import pairwise
 
@@ -38,12 +39,11 @@ def level(sound: Samples) -> float:
     return float(np.sqrt((sound**2).mean()))
 
 
-def surely(audio: Samples, text: str) -> float:
-    return 1.0
+def fixed(complete: float) -> Callable[[Samples, str], float]:
+    return lambda _audio, _text: complete
 
 
-def open_ended(audio: Samples, text: str) -> float:
-    return 0.0
+surely, open_ended = fixed(1.0), fixed(0.0)
 
 
 def follow(listener: Listener, audio: Samples) -> list[tuple[int, Event]]:
@@ -87,7 +87,7 @@ def test_between_them_it_waits_the_longer_the_less_complete_it_is() -> None:
     audio = np.concatenate([silence(1), question(), silence(3)])
     waits = []
     for complete in (0.0, 0.2, 0.4, 0.6, 0.8, 1.0):
-        ended = only_end(follow(Listener(complete=lambda _audio, _text, c=complete: c), audio))
+        ended = only_end(follow(Listener(complete=fixed(complete)), audio))
         waits.append(ended.decided - ended.end)
     assert waits == sorted(waits, reverse=True)
     assert len(set(waits)) == len(waits)
@@ -131,7 +131,12 @@ def test_new_words_in_the_silence_change_the_judgement() -> None:
 
 def test_words_of_the_last_utterance_do_not_count_for_the_next() -> None:
     told: list[str] = []
-    listener = Listener(complete=lambda _audio, text: bool(told.append(text)) + 1.0)
+
+    def complete(_audio: Samples, text: str) -> float:
+        told.append(text)
+        return 1.0
+
+    listener = Listener(complete=complete)
     listener.heard("nobody said this")
     follow(listener, np.concatenate([silence(1), question(), silence(1)]))
     assert told
@@ -144,7 +149,7 @@ def test_what_is_no_speech_starts_nothing(kind: str) -> None:
     click[:400] = noise(400 / RATE, 0.4)
     hum = 0.2 * np.sin(np.arange(10 * RATE) / RATE * 2 * np.pi * 100).astype(np.float32)
     sound = {"noise": noise(10, 0.05), "click": np.tile(click, 10), "hum": hum}[kind]
-    assert not any(kind is Ended for kind in kinds(follow(Listener(complete=surely), sound)))
+    assert Ended not in kinds(follow(Listener(complete=surely), sound))
 
 
 def test_two_minutes_of_silence_start_nothing() -> None:
@@ -245,7 +250,7 @@ def test_a_frame_of_another_size_is_refused() -> None:
         Listener(complete=surely).feed(np.zeros(100, np.float32), 0.5)
 
 
-_LEGAL = {
+_LEGAL: dict[type[Event] | None, set[type[Event]]] = {
     None: {Began},
     Began: {Paused, Ended, Dropped},
     Paused: {WentOn, Ended},
@@ -270,7 +275,7 @@ _STRETCHES = st.lists(
 def test_any_frames_give_events_in_a_legal_order(
     stretches: list[tuple[int, float, float, str]], complete: float, most: float
 ) -> None:
-    listener = Listener(ListenOptions(most=most), lambda _audio, _text: complete)
+    listener = Listener(ListenOptions(most=most), fixed(complete))
     wave = np.random.default_rng(5).normal(size=FRAME).astype(np.float32)
     stream: list[Samples] = []
     events: list[Event] = []
@@ -287,8 +292,8 @@ def test_any_frames_give_events_in_a_legal_order(
             events += listener.finish()
     assert listener.position == FRAME * len(stream)
     whole = np.concatenate([*stream, silence(0)])
-    for before, after in pairwise([None, *events]):
-        assert type(after) in _LEGAL[type(before) if before else None]
+    for before, after in pairwise([None, *map(type, events)]):
+        assert after in _LEGAL[before]
     for event in events:
         if isinstance(event, Ended):
             assert 0 <= event.start < event.end <= event.decided
