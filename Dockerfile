@@ -25,5 +25,5 @@ ENV PARLEY_DATA=/data PARLEY_CORPUS=/documents PARLEY_HOST=0.0.0.0 HF_HOME=/data
 VOLUME /data
 EXPOSE 7860
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s \
-    CMD [".venv/bin/python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:7860/health', timeout=4)"]
+    CMD [".venv/bin/python", "scripts/healthy.py"]
 CMD [".venv/bin/python", "app.py", "serve"]

@@ -20,6 +20,7 @@ from settings import Settings, SettingsError, load_settings, variable
 
 log = logging.getLogger("parley")
 
+OURS = frozenset({"rag", "speech", "ui", "engines", "serving", "certificates", "bench_voice"})
 DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 
 
@@ -48,30 +49,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line: every setting is also a flag of every command."""
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--verbose", action="store_true", help="log more, with tracebacks")
-    group = common.add_argument_group("settings (each also a PARLEY_ variable; README.md has the table)")
-    for name, info in Settings.model_fields.items():
-        if name in {"hf_token", "corpus"}:
-            continue
-        flag: dict[str, Any] = {"help": f"{info.description} ({variable(name)})".replace("%", "%%")}
-        if info.annotation is bool:
-            flag["action"] = argparse.BooleanOptionalAction
-        else:
-            flag["metavar"] = name.rpartition("_")[2].upper()
-        group.add_argument("--" + name.replace("_", "-"), **flag)
-    group.add_argument(
-        "--corpus", action="append", metavar="DIR", help="folder of documents; may be repeated"
-    )
-
     parser = argparse.ArgumentParser(prog="app.py", description="Parley: talk with your documents.")
     commands = parser.add_subparsers(dest="name", required=True, metavar="COMMAND")
 
-    def add(name: str, command: Command, summary: str, *, as_json: bool = False) -> argparse.ArgumentParser:
-        sub = commands.add_parser(
-            name, parents=[common], help=summary, description=summary, conflict_handler="resolve"
-        )
+    def add(
+        name: str, command: Command, summary: str, *, as_json: bool = False, without: str = ""
+    ) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=summary, description=summary)
         sub.set_defaults(command=command)
+        _add_common(sub, {"hf_token", "corpus", without})
         if as_json:
             sub.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
         return sub
@@ -94,8 +80,9 @@ def build_parser() -> argparse.ArgumentParser:
     add("eval", eval_, "Measure retrieval and answers on questions.", as_json=True).add_argument(
         "questions", type=Path, metavar="QUESTIONS.jsonl"
     )
-    bench = add("bench", bench_, "Measure how fast this machine answers, speaks and indexes.", as_json=True)
-    bench.add_argument(  # here no name of a voice
+    summary = "Measure how fast this machine answers, speaks and indexes."
+    bench = add("bench", bench_, summary, as_json=True, without="voice")
+    bench.add_argument(  # not the name of a voice, as elsewhere
         "--voice", dest="live", action="store_true", help="the live conversation instead, in Chromium"
     )
     bench.add_argument(
@@ -103,6 +90,24 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add("doctor", doctor_, "Say what works, what does not, and what to do.")
     return parser
+
+
+def _add_common(parser: argparse.ArgumentParser, without: set[str]) -> None:
+    """What every command takes."""
+    parser.add_argument("--verbose", action="store_true", help="log more, with tracebacks")
+    group = parser.add_argument_group("settings (each also a PARLEY_ variable; README.md has the table)")
+    for name, info in Settings.model_fields.items():
+        if name in without:
+            continue
+        flag: dict[str, Any] = {"help": f"{info.description} ({variable(name)})".replace("%", "%%")}
+        if info.annotation is bool:
+            flag["action"] = argparse.BooleanOptionalAction
+        else:
+            flag["metavar"] = name.rpartition("_")[2].upper()
+        group.add_argument("--" + name.replace("_", "-"), **flag)
+    group.add_argument(
+        "--corpus", action="append", metavar="DIR", help="folder of documents; may be repeated"
+    )
 
 
 Command = Callable[[argparse.Namespace, Settings, TextIO], int]
@@ -235,7 +240,7 @@ def _prepare_process(settings: Settings, *, verbose: bool) -> None:
     logging.basicConfig(
         level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
     )
-    for name in ("parley", "rag", "speech", "ui", "engines", "serving"):
+    for name in ("parley", *OURS):
         logging.getLogger(name).setLevel(logging.DEBUG if verbose else logging.INFO)
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
@@ -283,7 +288,7 @@ def _progress_line(done: int, total: int, what: str) -> None:
 
 def _is_for_people(error: Exception) -> bool:
     """Whether the message was written for the person: one of our own error classes."""
-    return type(error).__module__.split(".")[0] in {"rag", "speech", "ui", "engines", "serving"}
+    return type(error).__module__.split(".")[0] in OURS
 
 
 def _say_failure(error: object, code: int) -> int:

@@ -117,7 +117,7 @@ def _trimmed(samples: Samples) -> Samples:
     """From the first sound to the last, as loud as a voice near a microphone."""
     loud = np.flatnonzero(np.abs(samples) > 0.01 * np.abs(samples).max())
     voice = samples[loud[0] : loud[-1] + 1]
-    return (voice * (0.5 / np.abs(voice).max())).astype(np.float32)
+    return np.asarray(voice * (0.5 / np.abs(voice).max()), np.float32)
 
 
 def _silence(seconds: float) -> Samples:

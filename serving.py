@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from certificates import certificate, invitation
 from engines import EXTRACTIVE_NAME, GIGABYTE, EngineError, Engines
 from rag.cancel import Cancelled, CancelToken, scope
 from settings import Settings
@@ -38,6 +39,7 @@ GOOGLE = "sends the text of each answer to Google"
 def run(settings: Settings) -> int:
     """Serve until interrupted."""
     _refuse_open_host(settings)
+    files = certificate(settings.https, settings.data, settings.host, settings.hosts)
     with bind(settings) as listener, Engines(settings, can_ask=True) as engines:
         import uvicorn
 
@@ -46,8 +48,8 @@ def run(settings: Settings) -> int:
         serving = Serving(engines)
         app = build_ui(serving.services())
         serving.start()
-        server = uvicorn.Server(uvicorn_config(app))
-        _announce(listener)
+        server = uvicorn.Server(uvicorn_config(app, files))
+        _announce(listener, settings)
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises it again when it has closed
         try:
             server.run(sockets=[listener])
@@ -58,12 +60,21 @@ def run(settings: Settings) -> int:
     return 0
 
 
-def uvicorn_config(app: FastAPI, **more: Any) -> uvicorn.Config:
-    """How the page is served: sound is not compressed, and a connection that is gone is noticed soon."""
+def uvicorn_config(app: FastAPI, files: tuple[Path, Path] | None = None, **more: Any) -> uvicorn.Config:
+    """How the page is served: sound is not compressed, and a connection that is gone is noticed soon.
+
+    `files`: certificate and key, for HTTPS.
+    """
     import uvicorn
 
+    from ui.protocol import WebSockets
+
+    certificate_file, key_file = files or (None, None)
     return uvicorn.Config(
         app,
+        ws=WebSockets,
+        ssl_certfile=certificate_file,
+        ssl_keyfile=key_file,
         log_level="warning",
         timeout_graceful_shutdown=3,
         ws_max_size=1 << 16,
@@ -102,10 +113,13 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _announce(listener: socket.socket) -> None:
+def _announce(listener: socket.socket, settings: Settings) -> None:
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
-    log.info("Parley is on http://%s:%d (stop it with Ctrl-C)", shown, port)
+    scheme = "https" if settings.https else "http"
+    log.info("Parley is on %s://%s:%d (stop it with Ctrl-C)", scheme, shown, port)
+    if line := invitation(settings.https, settings.host, port):
+        log.info("%s", line)
 
 
 class Serving:

@@ -14,10 +14,9 @@ from ui.services import Services
 from ui.web_io import owner_of
 
 
-def state_routes(services: Services, documents: Documents, metrics: Metrics | None = None) -> APIRouter:
+def state_routes(services: Services, documents: Documents, metrics: Metrics) -> APIRouter:
     router = APIRouter()
-    figures = metrics or Metrics()
-    figures.count_documents(lambda: sum(item.state == "ready" for item in documents.items()))
+    metrics.count_documents(lambda: sum(item.state == "ready" for item in documents.items()))
 
     @router.get("/health")
     def health() -> JSONResponse:
@@ -27,7 +26,7 @@ def state_routes(services: Services, documents: Documents, metrics: Metrics | No
     @router.get("/metrics")
     def numbers(request: Request) -> Response:
         """For Prometheus; the guard says who may read them."""
-        text, content_type = figures.text(request.headers.get("accept", ""))
+        text, content_type = metrics.text(request.headers.get("accept", ""))
         return Response(text, headers={"Content-Type": content_type})
 
     @router.get("/api/state")

@@ -54,7 +54,7 @@ def build_ui(services: Services) -> FastAPI:
     app.include_router(chat_routes(chat))
     app.include_router(library_routes(services, documents))
     app.include_router(voice_routes(services, voices))
-    app.include_router(state_routes(services, documents))
+    app.include_router(state_routes(services, documents, metrics))
     app.mount("/parley", StaticFiles(directory=ASSETS))
     _with_loop(lambda: _mount(app))
     app.add_middleware(Guard, users=services.users, local_only=services.local_only, hosts=services.hosts)

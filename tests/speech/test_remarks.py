@@ -5,7 +5,7 @@ import pytest
 from speech.remarks import is_backchannel, is_stop, takes_back
 
 
-@pytest.mark.parametrize("text", ["Mm-hm.", "uh-huh", "Yeah, right.", "I see", "OK", "Ja, genau!", "D’accord"])
+@pytest.mark.parametrize("text", ["Mm-hm.", "uh-huh", "Yeah, right.", "I see", "Ja, genau!", "D’accord"])
 def test_who_says_so_only_listens(text: str) -> None:
     assert is_backchannel(text)
 

@@ -234,7 +234,7 @@ def test_the_socket_limits_what_a_page_sends(client: TestClient) -> None:
     with client.websocket_connect(SOCKET) as socket:
         assert socket.receive_json()["type"] == "key"
         socket.send_text("not json")
-        socket.send_text("x" * 5000)
+        socket.send_text("x" * 20_000)
         with pytest.raises(WebSocketDisconnect) as end:
             socket.receive_text()
     assert end.value.code == 1008
