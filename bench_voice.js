@@ -3,7 +3,7 @@
 // loud: when the loudspeaker last got a sound. turns: when each was first heard. cuts: the interrupted ones.
 // leaks: sound between an interruption and the next turn.
 (() => {
-  const watch = { said: null, began: null, loud: null, turns: [], latencies: [], cuts: [], leaks: 0 };
+  const watch = { said: null, began: null, loud: null, turns: [], latencies: [], cuts: [], leaks: 0, resumed: 0 };
   window.watch = watch;
   const send = WebSocket.prototype.send;
   WebSocket.prototype.send = function (data) {
@@ -35,10 +35,14 @@
   function follow(player) {
     player.addEventListener("first", ({ detail }) => {
       watch.turns.push({ turn: detail.turn, said: watch.said, at: detail.at + 1000 * player.latency });
-      watch.cut = null;
     });
+    player.socket.addEventListener("asked", () => (watch.cut = null)); // what sounds now is the new turn's
     player.socket.addEventListener("latency", ({ detail }) => watch.latencies.push(detail));
     for (const kind of ["pause", "clear"]) player.socket.addEventListener(kind, () => (watch.cut ??= { began: watch.began, told: performance.now() }));
+    player.socket.addEventListener("resume", () => {
+      watch.resumed += 1;
+      watch.cut = null;
+    });
     player.socket.addEventListener("interrupted", ({ detail }) => {
       if (watch.cut) watch.cuts.push({ ...watch.cut, loud: watch.loud, turn: detail.turn });
     });

@@ -163,6 +163,7 @@ def _interruptions(count: int) -> Figures:
     return {
         "interruptions": len(watch["cuts"]),
         "interruptions_tried": count,
+        "interruptions_resumed": watch["resumed"],
         "interrupted_turns_heard_again": watch["leaks"],
         **_spread("interruption_to_silence", delays),
         **_spread("interruption_beyond_minimum", beyond),
