@@ -18,16 +18,18 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from pydantic import BaseModel, Field
 from starlette.types import Receive, Scope, Send
 
+from speech.audio import wav_bytes
 from ui.answering import Line, Running, shown
 from ui.conversations import Conversations, Turn, as_markdown, messages
 from ui.metrics import Metrics
-from ui.services import Services
+from ui.services import Services, SpeakRequest, UiError
 from ui.spoken import Spoken
 from ui.voice import Voices, Wish
 from ui.web_io import owner_of, refuse
@@ -147,6 +149,18 @@ class Chat:
         return self._voices.say(
             owner, Wish(say.key, say.turn, say.voice, say.speed), turn.question, turn.answer
         )
+
+    def sound(self, turn: Turn, voice: str, speed: float) -> bytes:
+        """The turn's answer aloud, as a WAV file: for a page that can have no socket."""
+        notices: list[str] = []
+        wish = SpeakRequest(voice, min(max(speed, 0.5), 2.0), turn.question, notices.append)
+        speaker = self._services.speak(wish)
+        speaker.feed(turn.answer)
+        speaker.finish()
+        chunks = list(speaker)
+        if not chunks:
+            raise UiError(" ".join(notices) or "There is nothing in this answer to say aloud.")
+        return wav_bytes(np.concatenate([chunk.samples for chunk in chunks]), chunks[0].rate)
 
 
 class _Lines(StreamingResponse):
@@ -277,6 +291,18 @@ def _add_turn_routes(router: APIRouter, chat: Chat) -> None:
         if turn is None:
             return refuse(404, GONE)
         return JSONResponse({"timings": chat.heard(conversation, turn, heard.first_audio)})
+
+    @router.get(path + "/sound")
+    def sound(
+        request: Request, conversation: str, identifier: int, voice: str = "", speed: float = 1.0
+    ) -> Response:
+        turn = chat.turn(owner_of(request), conversation, identifier)
+        if turn is None:
+            return refuse(404, GONE)
+        try:
+            return Response(chat.sound(turn, voice, speed), media_type="audio/wav")
+        except Exception as error:  # whatever the voice says goes to the person
+            return refuse(422, error)
 
     @router.post(path + "/say")
     def say(request: Request, conversation: str, identifier: int, say: Say) -> Response:

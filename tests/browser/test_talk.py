@@ -542,6 +542,10 @@ def test_where_no_socket_can_be_opened_the_page_says_so(served: str, page: Page,
     expect(page.locator("#talk")).to_have_attribute("aria-pressed", "false")
     ask(page, "When does it close?")
     expect(page.locator("#chat .answer-done")).to_have_count(1)
+    page.locator(".replay").click()  # the whole answer as one sound
+    expect(page.locator("#stop")).to_be_enabled()
+    page.locator("#stop").click()
+    expect(page.locator("#stop")).to_be_disabled()
     server.open = True
     page.wait_for_function("window.parleyPlayer.key !== ''")
     expect(page.locator("#talk")).to_have_attribute("title", re.compile("begin a conversation"))

@@ -18,7 +18,7 @@ from starlette.testclient import TestClient
 from starlette.types import Message
 from starlette.websockets import WebSocketDisconnect
 
-from speech.audio import wav_bytes
+from speech.audio import decode, wav_bytes
 from tests.ui.scripted import ANSWER, Heard, Script
 from ui.guard import Guard
 from ui.services import LibraryItem
@@ -338,3 +338,12 @@ def test_what_the_library_lists_as_failed_is_listed_once_and_can_be_removed(
     assert names == ["lighthouse.pdf", "a_b.pdf"]
     assert client.post("/api/library/remove", json={"source": "a_b.pdf"}).status_code == 200
     assert len(client.get("/api/state").json()["library"]) == 1
+
+
+def test_an_answer_can_be_had_as_one_sound(client: TestClient) -> None:
+    conversation = client.post("/api/conversations").json()["id"]
+    client.post(f"/api/conversations/{conversation}/ask", json={"question": "When?"})
+    sound = client.get(f"/api/conversations/{conversation}/turns/1/sound")
+    assert sound.headers["content-type"] == "audio/wav"
+    assert len(decode(sound.content)) > 3 * 16_000
+    assert client.get(f"/api/conversations/{conversation}/turns/99/sound").status_code == 404

@@ -12,7 +12,7 @@ import { closePage, showSources } from "./sources.js";
 import { asking, talk } from "./talk.js";
 import { TurnView } from "./turn-view.js";
 
-const state = { id: recall("conversation", null), number: 0, transcript: null, suggestions: [], cancel: null };
+const state = { id: recall("conversation", null), number: 0, transcript: null, suggestions: [], cancel: null, sound: null };
 const acts = { ask, replay, newest: (view) => [...log.querySelectorAll(".turn")].at(-1) === view.node, conversation };
 let log; // the node that holds the turns
 
@@ -74,7 +74,7 @@ function onKey(event) {
 
 // Only while something can be stopped is there something to press.
 function controls() {
-  const idle = !answers.running && !state.cancel && player.state === "idle";
+  const idle = !answers.running && !state.cancel && player.state === "idle" && (state.sound?.paused ?? true);
   byId("stop").disabled = idle;
   document.body.classList.toggle("answering", Boolean(answers.running));
   byId("hint").replaceChildren(...(player.state === "blocked" && !player.muted ? [el("p", {}, "Your browser waits for a click or a key before it plays the voice.")] : []));
@@ -139,6 +139,7 @@ async function* lines(response) {
 // Silence and a frozen text at once; then the server is told.
 export function stop() {
   state.cancel?.();
+  state.sound?.pause();
   const run = answers.running;
   answers.running = null;
   const { turn } = player;
@@ -183,8 +184,9 @@ export function shows(id) {
 
 async function replay(view) {
   const { turn } = view;
-  if (!turn.id || !player.key) return toast("The voice is not connected. Wait a moment, then try again.");
   if (!settings.hasVoice()) return toast("The voice is off. Choose one in the settings at the top.");
+  if (turn.id && socket.impossible) return playWhole(turn);
+  if (!turn.id || !player.key) return toast("The voice is not connected. Wait a moment, then try again.");
   if (player.muted) player.mute(false);
   const number = nextTurn();
   stop();
@@ -199,6 +201,17 @@ async function replay(view) {
     player.silence();
     toast(error.message);
   }
+}
+
+// Where no socket can be opened: the whole answer as one sound.
+async function playWhole(turn) {
+  stop();
+  const wish = new URLSearchParams({ voice: settings.voice, speed: settings.speed });
+  const sound = new Audio(`/api/conversations/${state.id}/turns/${turn.id}/sound?${wish}`);
+  state.sound = sound;
+  sound.onplay = sound.onpause = sound.onended = controls;
+  sound.onerror = () => state.sound === sound && toast("This answer cannot be said aloud. Choose another voice in the settings at the top.");
+  await sound.play().catch(() => {}); // stopped before it began; what else can go wrong is told above
 }
 
 // Open a conversation, or with null a new one; without either, only the list is drawn anew.
