@@ -1,12 +1,13 @@
 """Takes the answer's own sound out of the microphone, where the browser has not done it already.
 
 Three steps, all of them numpy. The delay between what was played and what came back is the peak of their
-whitened cross-correlation (GCC-PHAT), found within a tenth of a second of the first echo. From there a
+whitened cross-correlation (GCC-PHAT), found within a quarter of a second of the first echo. From there a
 partitioned frequency-domain Kalman filter learns the room (Enzner and Vary, "Frequency-domain adaptive Kalman
 filter for acoustic echo control in hearing aids and hands-free telephones", 2006): how far it goes in each
 step follows from how unsure it is, so that a voice over the echo does not lead it astray. What may be left is
 turned down, as far as the filter's own doubt says that it is echo, and no further: a voice stays whole, which
-a suppressor with a harder grip (WebRTC's) does not grant.
+a suppressor with a harder grip (WebRTC's) does not grant. In the first second of the first answer, when
+nothing is known of the room, whatever sounds like the answer is turned down.
 
 It knows one microphone and one loudspeaker, nothing of speech, and no loudspeaker that distorts much.
 """
@@ -28,6 +29,8 @@ Power = NDArray[np.float32]
 _BLOCK = 256  # samples that the filter takes at once
 _PARTS = 6  # blocks of the room that it learns, 96 ms
 _LEAD = 48  # samples before the delay found that the filter begins with
+_BLIND = RATE  # samples of sound played before it is known whether there is an echo, and of what room
+_BLINDLY = 0.2  # until then: the power of what may be echo, as a share of what was played
 _QUIET = np.float32(1e-6)  # power below which a sound says nothing about an echo (-60 dBFS)
 
 
@@ -46,6 +49,7 @@ class EchoCanceller:
         self._played = np.zeros(_DelayFinder.SPAN + _LEAD, np.float32)
         self._heard = np.zeros(_DelayFinder.HEARD, np.float32)
         self._idle = len(self._played)  # samples since something was played
+        self._sounded = 0  # samples of sound played so far
 
     def clean(self, frame: Samples, played: Samples) -> Samples:
         """The microphone's sound without the echo of what was played, `DELAY` samples later.
@@ -61,11 +65,25 @@ class EchoCanceller:
             return self._left.passed(frame)  # no echo can come any more
         self._played = np.concatenate([self._played[FRAME:], played], dtype=np.float32)
         self._heard = np.concatenate([self._heard[FRAME:], frame], dtype=np.float32)
+        self._sounded += FRAME * bool(played.dot(played) > _QUIET * FRAME)
         self._find()
-        if self._room is None:
+        if self._room is None and self._sounded >= _BLIND:
             return self._left.passed(frame)
-        rest, doubt = self._room.cancel(frame, self._played)
-        return self._left.feed(rest, doubt)
+        rest, doubts = frame, [np.zeros(_BLOCK + 1, np.float32)]
+        if self._room is not None:
+            rest, doubts = self._room.cancel(frame, self._played)
+        if self._sounded < _BLIND:
+            whatever = self._whatever()
+            doubts = [np.maximum(doubt, whatever) for doubt in doubts]
+        return self._left.feed(rest, doubts)
+
+    def _whatever(self) -> Power:
+        """Power (bins,) of a block that the loudest echo would have, of all that was played lately."""
+        count = len(self._played) // _BLOCK - 1
+        windows = np.lib.stride_tricks.sliding_window_view(self._played, 2 * _BLOCK)[::_BLOCK][-count:]
+        fading = 1 - self._sounded / _BLIND
+        whatever: Power = _power(np.fft.rfft(windows, axis=1)).max(axis=0) * np.float32(_BLINDLY * fading / 2)
+        return whatever
 
     def _find(self) -> None:
         lag = self._delay.feed(self._played[-_DelayFinder.SPAN :], self._heard)
@@ -84,14 +102,15 @@ class _DelayFinder:
     SPAN = 8192  # samples played that are looked at
     HEARD = 1024  # samples heard that are looked for among them
     _KEPT = np.float32(0.93)  # share of what was seen before, in each step
-    _CLEAR = 14.0  # times its deviation that a peak has to reach
-    _EAGER = 30  # steps at the beginning in each of which it looks; afterwards in every eighth
+    _CLEAR = 20.0  # times its deviation that a peak has to reach, twice in a row at the same place
+    _EAGER = 30  # steps at the beginning in each of which it looks; afterwards in every fourth
     _WINDOW = np.hanning(HEARD).astype(np.float32)
     _BAND = slice(200 * SPAN // RATE, 6000 * SPAN // RATE)
 
     def __init__(self) -> None:
         self._seen: Spectrum = np.zeros(self.SPAN // 2 + 1, np.complex64)
         self._lag: int | None = None
+        self._guess: int | None = None
         self._steps = 0
 
     def feed(self, played: Samples, heard: Samples) -> int | None:
@@ -102,7 +121,7 @@ class _DelayFinder:
         if heard.dot(heard) < _QUIET * self.HEARD:
             return self._lag
         self._steps += 1
-        if self._lag is not None and self._steps > self._EAGER and self._steps % 8:
+        if self._lag is not None and self._steps > self._EAGER and self._steps % 4:
             return self._lag
         late = np.zeros(self.SPAN, np.float32)
         late[-self.HEARD :] = heard * self._WINDOW
@@ -114,10 +133,14 @@ class _DelayFinder:
         return self._lag
 
     def _look(self, peaks: Samples) -> None:
-        best = int(peaks.argmax())
-        if peaks[best] < self._CLEAR * np.sqrt(np.mean(peaks**2)):
+        best, guess = int(peaks.argmax()), self._guess
+        self._guess = best if peaks[best] >= self._CLEAR * np.sqrt(np.mean(peaks**2)) else None
+        if self._guess is None or guess is None or abs(best - guess) > 2:
             return
-        if self._lag is None or peaks[best] > 2 * peaks[max(0, self._lag - _LEAD) : self._lag + _LEAD].max():
+        if (
+            self._lag is None
+            or peaks[best] > 1.5 * peaks[max(0, self._lag - _LEAD) : self._lag + _LEAD].max()
+        ):
             self._lag = best
 
 
@@ -238,9 +261,8 @@ class _Suppressor:
         for hop, power in enumerate(powers):
             self._seen = smooth[hop] = np.float32(0.4) * self._seen + np.float32(0.6) * power
         gains = np.maximum(1 - self._OVER * doubt / (smooth + np.float32(1e-9)), self._LEAST)
-        wide = np.pad(gains, ((0, 0), (2, 2)), "edge")  # even over five bins, or it would tinkle
-        bins = gains.shape[1]
-        even: Power = sum(wide[:, at : at + bins] for at in range(5)) / np.float32(5)
+        wide = gains[:, [0, 0, *range(DELAY + 1), -1, -1]]  # even over five bins, or it would tinkle
+        even: Power = sum(wide[:, at : at + DELAY + 1] for at in range(5)) / np.float32(5)
         return even
 
 
