@@ -191,7 +191,8 @@ class Material:
         """Glass: high tones that ring."""
         at = np.arange(int(0.4 * RATE)) / RATE
         tones = [np.sin(2 * np.pi * pitch * at) for pitch in self.rng.uniform(1500, 6500, 4)]
-        return (sum(tones) * np.exp(-at / self.rng.uniform(0.04, 0.12))).astype(np.float32)
+        sound = np.sum(tones, axis=0) * np.exp(-at / self.rng.uniform(0.04, 0.12))
+        return np.asarray(sound, np.float32)
 
     def buzz(self) -> Samples:
         """ "mm-hm" out of pulses and two resonances of the nose."""
@@ -204,7 +205,8 @@ class Material:
             for tone, level in ((270, 1.0), (1000, 0.1), (2200, 0.05))
         )
         dip = 1 - 0.9 * np.exp(-(((at - self.rng.uniform(0.35, 0.5)) / 0.08) ** 2))
-        return (sound * dip * np.minimum(1, np.minimum(at, 1 - at) / 0.1)).astype(np.float32)
+        sound = sound * dip * np.minimum(1, np.minimum(at, 1 - at) / 0.1)
+        return np.asarray(sound, np.float32)
 
     def hum(self) -> Samples:
         return self.hums[self.rng.integers(len(self.hums))]
@@ -358,18 +360,20 @@ def report_caught(name: str, mixes: Sequence[Mix], outcomes: Sequence[Outcome], 
         offsets.append((outcome.began[after[0]] - mix.begins) / RATE if after else np.nan)
     caught = np.array(waits) <= 1
     print(
-        f"{name}: {sum(caught)} of {len(caught)} ({np.mean(caught):.1%}) caught within a second, {early} too early"
+        f"{name}: {sum(caught)} of {len(caught)} ({np.mean(caught):.1%}) caught within a second, "
+        f"{early} too early"
     )
     steady = np.array([mix.spoken >= minimum for mix in mixes])
     for who, these in (("all of them", caught), (f"those who speak {minimum} s at once", caught & steady)):
         of = np.array(waits)[these]
         print(
-            f"    {who} ({len(of)}): decided after p50 {np.quantile(of, 0.5):.3f}, "
-            f"p95 {np.quantile(of, 0.95):.3f} s, {np.mean(of <= minimum + LATE):.1%} within {minimum + LATE:.2f} s"
+            f"    {who} ({len(of)}): decided after p50 {np.quantile(of, 0.5):.3f}, p95 "
+            f"{np.quantile(of, 0.95):.3f} s, {np.mean(of <= minimum + LATE):.1%} within {minimum + LATE:.1f} s"
         )
     found = np.array(offsets)[caught]
     print(
-        f"    begin found p5 {np.quantile(found, 0.05):+.3f}, p50 {np.quantile(found, 0.5):+.3f} s of the truth"
+        f"    begin found p5 {np.quantile(found, 0.05):+.3f}, p50 {np.quantile(found, 0.5):+.3f} s "
+        "after the true one"
     )
 
 

@@ -82,7 +82,7 @@ class EchoCanceller:
         count = len(self._played) // _BLOCK - 1
         windows = np.lib.stride_tricks.sliding_window_view(self._played, 2 * _BLOCK)[::_BLOCK][-count:]
         fading = 1 - self._sounded / _BLIND
-        whatever: Power = _power(np.fft.rfft(windows, axis=1)).max(axis=0) * np.float32(_BLINDLY * fading / 2)
+        whatever: Power = _power(_spectra(windows)).max(axis=0) * np.float32(_BLINDLY * fading / 2)
         return whatever
 
     def _find(self) -> None:
@@ -125,11 +125,11 @@ class _DelayFinder:
             return self._lag
         late = np.zeros(self.SPAN, np.float32)
         late[-self.HEARD :] = heard * self._WINDOW
-        cross = (np.fft.rfft(late) * np.fft.rfft(played).conj())[self._BAND]
+        cross = (_spectra(late) * _spectra(played).conj())[self._BAND]
         size = np.abs(cross)
         self._seen[self._BAND] *= self._KEPT
         self._seen[self._BAND] += cross / (size + np.float32(1e-3) * size.mean() + np.float32(1e-6))
-        self._look(np.abs(np.fft.irfft(self._seen)[:longest]))
+        self._look(np.abs(_sound(self._seen)[:longest]))
         return self._lag
 
     def _look(self, peaks: Samples) -> None:
@@ -160,6 +160,9 @@ class _Room:
 
     def __init__(self, lag: int) -> None:
         self._lag = max(0, lag - _LEAD)
+        self._forget()
+
+    def _forget(self) -> None:
         shape = (_PARTS, self._BINS)
         self._played: Spectrum = np.zeros(shape, np.complex64)
         self._response: Spectrum = np.zeros(shape, np.complex64)
@@ -183,33 +186,32 @@ class _Room:
         return np.concatenate(left), doubts
 
     def _cancel(self, heard: Samples, played: Samples) -> Samples:
-        self._played = np.concatenate([np.fft.rfft(played)[None], self._played[:-1]])
-        power = self._played.real**2 + self._played.imag**2
+        self._played = np.concatenate([_spectra(played)[None], self._played[:-1]])
+        power = _power(self._played)
         self._learn(_padded(heard - self._echo()), power)
         echo = self._echo()
         rest = heard - echo
         if not rest.dot(rest) <= 4 * heard.dot(heard) + _QUIET:  # led astray: learn again
-            self.__init__(self._lag + _LEAD)  # type: ignore[misc]
-            rest = heard
+            self._forget()
+            echo, rest = np.zeros_like(heard), heard
         self._judge(_power(_padded(echo)), power)
         return rest
 
     def _echo(self) -> Samples:
-        whole: Samples = np.fft.irfft((self._played * self._response).sum(axis=0))
-        return whole[_BLOCK:]
+        return _sound((self._played * self._response).sum(axis=0))[_BLOCK:]
 
     def _learn(self, rest: Spectrum, power: Power) -> None:
         unsure = (power * self._unsure).sum(axis=0) / 2
         seen = _power(rest)
         if self._near is None:
-            self._near = seen / 4 + self._NOISE
-        else:
-            share = self._near / (self._near + unsure)
-            self._near = (self._near + seen * share**2 + self._NOISE) / 2
+            self._near = seen * np.float32(0.25) + self._NOISE
+        share = self._near / (self._near + unsure)
+        self._near += seen * share * share + self._NOISE
+        self._near *= np.float32(0.5)
         step = self._unsure / (unsure + self._near)
-        change = np.fft.irfft(step * self._played.conj() * rest, axis=1)
+        change = _sound(step * self._played.conj() * rest)
         change[:, _BLOCK:] = 0
-        self._response += np.fft.rfft(change, axis=1)
+        self._response += _spectra(change)
         kept = np.maximum(1 - step * power / 2, np.float32(0.05))
         self._unsure *= self._STAYS * kept
         self._unsure += (1 - self._STAYS) * _power(self._response) + np.float32(1e-7)
@@ -247,10 +249,10 @@ class _Suppressor:
         both = np.concatenate([self._before, frame])
         self._before = both[FRAME:]
         windows = np.lib.stride_tricks.sliding_window_view(both, self._SIZE)[::DELAY] * self._WINDOW
-        spectra = np.fft.rfft(windows, axis=1)
+        spectra = _spectra(windows)
         # a window's power is half a block's: the square of its window sums up to DELAY
         doubt = np.repeat([each[::2] / 2 for each in doubts], self._HOPS // len(doubts), axis=0)
-        sound = np.fft.irfft(spectra * self._gains(_power(spectra), doubt), axis=1) * self._WINDOW
+        sound = _sound(spectra * self._gains(_power(spectra), doubt)) * self._WINDOW
         halves = np.concatenate([self._begun, *sound]).reshape(-1, DELAY)
         self._begun = halves[-1]
         out: Samples = (halves[:-1:2] + halves[1:-1:2]).reshape(-1)
@@ -268,8 +270,16 @@ class _Suppressor:
 
 def _padded(block: Samples) -> Spectrum:
     """The spectrum (bins,) of a block after as much silence."""
-    spectrum: Spectrum = np.fft.rfft(np.concatenate([np.zeros(_BLOCK, np.float32), block]))
-    return spectrum
+    return _spectra(np.concatenate([np.zeros(_BLOCK, np.float32), block]))
+
+
+def _spectra(sound: Samples) -> Spectrum:
+    """Of the sound (n,), or of each row (rows, n)."""
+    return np.fft.rfft(sound).astype(np.complex64, copy=False)
+
+
+def _sound(spectra: Spectrum) -> Samples:
+    return np.fft.irfft(spectra).astype(np.float32, copy=False)
 
 
 def _power(spectrum: Spectrum) -> Power:

@@ -51,7 +51,8 @@ def murmur(seconds: float, pitch: float = 140) -> Samples:
     """A closed mouth: the first harmonics alone."""
     at = np.arange(int(seconds * RATE)) / RATE
     tones = [np.sin(2 * np.pi * pitch * (n + 1) * at) / (n + 1) ** 2 for n in range(4)]
-    return (0.1 * sum(tones) * np.minimum(1, 20 * np.minimum(at, at[::-1]))).astype(np.float32)
+    sound = 0.1 * np.sum(tones, axis=0) * np.minimum(1, 20 * np.minimum(at, at[::-1]))
+    return np.asarray(sound, np.float32)
 
 
 def varied(count: int) -> Samples:

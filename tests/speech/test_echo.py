@@ -90,7 +90,7 @@ def test_a_voice_over_the_echo_stays() -> None:
     near[2 * RATE : 2 * RATE + len(voice)] = 0.3 * voice[: len(near) - 2 * RATE]
     left = cleaned(open_echo_canceller(), echo + near, played)
     at = slice(2 * RATE, 2 * RATE + len(voice))
-    share = left[at] @ near[at] / (near[at] @ near[at])
+    share = np.float32(left[at] @ near[at] / (near[at] @ near[at]))
     assert 0.8 < share < 1.1
     assert decibels(left[at] - share * near[at]) < decibels(near[at]) - 8
 
