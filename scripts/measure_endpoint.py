@@ -1,13 +1,14 @@
 """Measures when Parley thinks that somebody has finished.
 
     python -m scripts.measure_endpoint FOLDER [--mixes 336] [--questions 72] [--seed 1]
-                                              [--quickest 0.4] [--longest 1.8]
+                                              [--quickest 0.4] [--longest 1.8] [--room 0.001]
 
 FOLDER holds recordings and `transcripts.jsonl`, with `{"file", "text", "language"}` a line. Pauses are put
 into them, at word gaps and in the middle of the sentence, with and without noise; questions about the sample
 documents are spoken by espeak-ng. A `Listener` is fed frame by frame, with the words that PocketSphinx has by
-then: those of the utterance as it goes on, and the transcript that is begun at a pause. It takes a quarter of
-an hour on two cores.
+then: those of the utterance as it goes on, and the transcript that is begun at a pause. `--room` adds the
+hiss of a quiet room (its level, of 1), without which the silence between the words is digital zeros. It takes
+half an hour.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import json
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -402,6 +403,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--quickest", type=float, default=ListenOptions.quickest)
     parser.add_argument("--longest", type=float, default=ListenOptions.longest)
+    parser.add_argument("--room", type=float, default=0.0)
     args = parser.parse_args()
     options = ListenOptions(quickest=args.quickest, longest=args.longest)
     clips = read_clips(args.folder)
@@ -410,12 +412,19 @@ def main() -> None:
         measure(args, clips, options, words)
 
 
+def hissing(mix: Mix, args: argparse.Namespace) -> Mix:
+    if not args.room:
+        return mix
+    hiss = np.random.default_rng(args.seed).normal(0, args.room, len(mix.audio)).astype(np.float32)
+    return replace(mix, audio=mix.audio + hiss)
+
+
 def measure(args: argparse.Namespace, clips: list[Clip], options: ListenOptions, words: Words) -> None:
     empty = [(mix, follow(mix.audio, options, None)) for mix in make_empty(args.folder, clips, args.seed)]
     turns = [mix.name for mix, events in empty for event in events if isinstance(event, Ended)]
     print(f"turns in {len(empty)} recordings without speech: {len(turns)} {turns or ''}")
 
-    questions = list(make_questions(clips, args.questions, args.seed))
+    questions = [hissing(mix, args) for mix in make_questions(clips, args.questions, args.seed)]
     asked = [(mix, follow(mix.audio, options, words)) for mix in questions]
     report(f"silence after {args.questions} questions", asked)
     known = [(mix, follow(mix.audio, options, None, mix.text)) for mix in questions if mix.noise == "none"]
@@ -423,7 +432,8 @@ def measure(args: argparse.Namespace, clips: list[Clip], options: ListenOptions,
 
     tallies = {noise: Tally() for noise in NOISES}
     mixed = []
-    for mix in make_mixes(clips, args.mixes, args.seed):
+    for quiet in make_mixes(clips, args.mixes, args.seed):
+        mix = hissing(quiet, args)
         events = follow(mix.audio, options, words)
         tallies[mix.noise].count(mix, events)
         mixed.append((mix, events))

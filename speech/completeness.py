@@ -27,18 +27,24 @@ from speech.audio import RATE, Samples
 
 SECONDS = 8  # what the model hears, from the end backwards
 _WINDOW, _HOP, _MELS = 400, 160, 80
+_PART = 320  # samples whose level is taken at once, 20 ms
 _FILE = Path("audio/turn/smart_turn/data/smart-turn-v3.2-cpu.onnx")
 _REMEMBERED = 32  # judgements of sound; one pause is judged again with every new word
 
-# log odds = bias + sound x the model's log odds + words x (-1, 0 or 1)
-_BIAS, _SOUND, _WORDS = -1.8, 0.6, 4.0
-_SURE = 4.0  # log odds that the model is trusted with
+# Log odds of being complete, fitted to pauses in read sentences and to the ends of questions, with and
+# without noise: what is so before anything is known, and what the sound adds for each of its own log odds.
+_BEFORE_ALL, _SOUND, _SURE = -2.2, 0.7, 4.0
+# What the words add: a question mark, a question or request, a full stop, a last word on which nothing stops.
+# Recognisers that write capitals and stops are good enough for their last word to count for more.
+_ASKED, _QUESTION, _STOPPED, _HANGING, _SURELY_HANGING = 8.0, 5.0, 2.5, -2.5, -5.0
+# Loud and quiet parts this far apart, in dB, are trusted half and fully: in noise, sound and words mislead.
+_NOISY, _CLEAN = 24.0, 34.0
 
 # Per language: words that a question or a request begins with, words before them that mean nothing, and words
 # that no sentence stops on.
 _HEADS = {
     "en": """
-        what what's who who's whose whom which why how where where's when's tell show explain compare
+        what what's who who's whose whom which why how when where where's when's tell show explain compare
         describe give list find name summarize is are was were do does did can could will would should
         may might has have am
     """,
@@ -72,7 +78,7 @@ _HEADS = {
 _BEFORE = {
     "en": """
         and so but well ok okay please no yes um uh oh hey sorry then now also at in on to for until
-        from of about by
+        from of about by the a
     """,
     "de": "und also aber gut bitte nein ja äh ähm ach dann bis um an in von für seit zu auf",
     "es": "y pero bueno vale por favor no sí eh pues entonces a de en hasta desde para con",
@@ -115,8 +121,14 @@ _OPEN = {
         mijn jouw zijn haar ons ik wij hij is zijn was uh eh heel erg om te
     """,
 }
-# In English these begin a clause as often as a question ("when it rains"): one of the heads has to follow.
+# In English these begin a clause as often as a question ("when it rains"): a verb has to follow. And after a
+# verb its subject has to, for a statement that was badly heard begins with a verb, too.
 _CLAUSES = frozenset({"when"})
+_VERB = "is are was were do does did can could will would should may might has have am"
+_SUBJECT = (
+    "the a an there this that these those it i you we they he she one my your his her our their any all"
+)
+_VERBS, _SUBJECTS = frozenset(_VERB.split()), frozenset(_SUBJECT.split())
 _LANGUAGES = tuple(_HEADS)
 _HEAD = {code: frozenset(words.split()) for code, words in _HEADS.items()}
 _LEAD = {code: frozenset(words.split()) for code, words in _BEFORE.items()}
@@ -132,25 +144,44 @@ def completeness(audio: Samples, text: str) -> float:
         audio: the utterance so far, (n,) at 16 kHz, with the silence at its end; the last 8 s count.
         text: what the recogniser makes of it so far; empty where it has no words yet.
     """
-    sound = sounds_complete(audio)
-    odds = _BIAS + _WORDS * words_complete(text)
+    sound, words = sounds_complete(audio), words_complete(text)
+    for_it = max(words, 0.0)
     if sound is not None:
         sound = min(max(sound, 1e-6), 1 - 1e-6)
-        odds += _SOUND * min(max(math.log(sound / (1 - sound)), -_SURE), _SURE)
+        for_it += _SOUND * min(max(math.log(sound / (1 - sound)), -_SURE), _SURE)
+    odds = _BEFORE_ALL + clearness(audio) * for_it + min(words, 0.0)
     return 1 / (1 + math.exp(-odds))
 
 
+def clearness(audio: Samples) -> float:
+    """How far the sound can be trusted: 1 in a quiet room, half in a loud one."""
+    edges = np.diff(np.nan_to_num(audio[-SECONDS * RATE :]))
+    parts = edges[: len(edges) // _PART * _PART].reshape(-1, _PART).astype(np.float64)
+    if not len(parts):
+        return 1.0
+    levels = 10 * np.log10((parts**2).mean(axis=1) + 1e-10)
+    apart = float(np.percentile(levels, 95) - np.percentile(levels, 10))
+    return 0.5 + 0.5 * min(max((apart - _NOISY) / (_CLEAN - _NOISY), 0.0), 1.0)
+
+
 def words_complete(text: str) -> float:
-    """1: a whole question or request; -1: it stops where nothing stops; 0: the words do not tell."""
+    """Log odds that the words add: above 0 for a whole question or request, below for one that hangs."""
     bare = text.rstrip(" \"'”’»)")
     words = _WORD.findall(bare.lower().replace("’", "'"))
-    if not words or bare.endswith(("...", "…", ",", "-", "–", ":", ";")):
-        return -1.0 if words else 0.0
+    if not words:
+        return 0.0
+    written = bare[:1].isupper() or any(mark in bare for mark in ".,?!;:")
+    judged = [_judged(words, code) for code in _spoken_in(words)] or [(False, False)]
+    asks = sum(each for each, _ in judged) / len(judged)
+    hangs = sum(each for _, each in judged) / len(judged)
+    if bare.endswith(("...", "…", ",", "-", "–", ":", ";")):
+        return _SURELY_HANGING
+    if hangs and written:
+        return _SURELY_HANGING * hangs
     if bare.endswith("?"):
-        return 1.0
-    judged = [_judged(words, code) for code in _spoken_in(words)]
-    verdict = sum(judged) / len(judged) if judged else 0.0
-    return max(verdict, 0.5) if bare.endswith((".", "!")) else verdict
+        return _ASKED
+    stopped = _STOPPED if bare.endswith((".", "!")) else 0.0
+    return max(_QUESTION * asks, stopped) + _HANGING * hangs
 
 
 def missing() -> str:
@@ -171,14 +202,19 @@ def _spoken_in(words: list[str]) -> list[str]:
     return tied[:1] if tied[:1] == ["en"] else tied
 
 
-def _judged(words: list[str], code: str) -> float:
-    if words[-1] in _STOP[code]:
-        return -1.0
+def _judged(words: list[str], code: str) -> tuple[bool, bool]:
+    """Whether they begin as a question or a request, and whether they hang on a little word."""
     first = next((at for at, word in enumerate(words) if word not in _LEAD[code]), len(words))
-    asks = words[first : first + 1]
-    if code == "en" and asks and asks[0] in _CLAUSES:
-        asks = words[first + 1 : first + 2]
-    return float(bool(asks) and asks[0] in _HEAD[code] and len(words) - first >= _FEWEST)
+    asks = words[first:]
+    begins = len(asks) >= _FEWEST and asks[0] in _HEAD[code] and (code != "en" or _asks(*asks[:2]))
+    return begins, words[-1] in _STOP[code]
+
+
+def _asks(first: str, second: str) -> bool:
+    """Whether an English sentence that begins like this is a question."""
+    if first in _CLAUSES:
+        return second in _VERBS
+    return first not in _VERBS or second in _SUBJECTS
 
 
 _LOCK = threading.Lock()
