@@ -37,6 +37,7 @@ _COMMON_WORDS = 1_000
 _COMMON_SHARE = 0.1  # of the probability that the documents' words have together
 _FRAME_WEIGHT = 3
 _FORMAT = "1"  # in the cache key: raise it when what is written changes
+_FOLDER = "recogniser-words"  # of our own: what is old in it is deleted
 
 # How spoken questions begin. Documents seldom ask.
 _FRAMES = """
@@ -93,7 +94,7 @@ class Documents:
 
     texts: Callable[[], Iterable[str]]
     generation: Callable[[], str]
-    folder: Path  # what is made of them is kept here
+    folder: Path  # what is made of them is kept here, among whatever else is there
 
 
 class _Reading:
@@ -128,11 +129,12 @@ def vocabulary(documents: Documents) -> Vocabulary:
     Raises `OSError` when the folder cannot be written.
     """
     key = hashlib.sha256(f"{_FORMAT} {documents.generation()}".encode()).hexdigest()[:16]
-    place = documents.folder / key
+    folder = documents.folder / _FOLDER
+    place = folder / key
     if not place.is_dir():
-        documents.folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         _write(place, documents.texts())
-        for old in documents.folder.iterdir():
+        for old in folder.iterdir():  # nothing else is kept in it
             if old != place:
                 shutil.rmtree(old, ignore_errors=True)
     written = json.loads((place / "written.json").read_text("utf-8"))

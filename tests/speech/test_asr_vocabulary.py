@@ -59,7 +59,18 @@ def test_made_once_for_each_state_of_the_documents(tmp_path: Path) -> None:
     second = vocabulary(documents)
     assert second.model != first.model
     assert len(reads) == 2
-    assert [path.name for path in tmp_path.iterdir()] == [second.model.parent.name]  # the old one is gone
+    kept = second.model.parent
+    assert list(kept.parent.iterdir()) == [kept]  # the old one is gone
+
+
+def test_nothing_else_in_the_data_folder_is_touched(tmp_path: Path) -> None:
+    files = [tmp_path / "parley.db", tmp_path / "uploads" / "mine.txt", tmp_path / "https" / "key.pem"]
+    for file in files:
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("mine")
+    made(tmp_path, _TEXT)
+    made(tmp_path, _TEXT, "And something new.")
+    assert [file.read_text() for file in files] == ["mine"] * 3
 
 
 @pytest.mark.parametrize(
