@@ -53,7 +53,10 @@
         const latest = buffer.subarray(2048 - 192); // 8 ms
         if (latest.some((sample) => Math.abs(sample) > 0.0005)) {
           watch.loud = performance.now();
-          if (watch.cut && watch.loud - watch.cut.told > 100) watch.leaks += 1;
+          if (watch.cut && !watch.cut.leaked && watch.loud - watch.cut.told > 50) {
+            watch.cut.leaked = true;
+            watch.leaks += 1;
+          }
         }
       }
       setTimeout(listen, 4);

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 import random
-import re
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -75,6 +75,8 @@ def bench_voice(
     `recordings`: a folder of spoken questions to use instead of espeak-ng's.
     """
     spoken = list(_recorded(recordings)) if recordings else list(_said(QUESTIONS))
+    if not spoken:
+        raise VoiceBenchError(f"{recordings} holds no recording. Name a folder of WAV or FLAC files.")
     asked = [spoken[number % len(spoken)] for number in range(questions)]
     parts: list[tuple[str, Callable[[], Figures]]] = [
         ("embedded engines", lambda: _conversation(_embedded, asked, "voice")),
@@ -158,7 +160,7 @@ def _interruptions(count: int) -> Figures:
     for number in range(count):
         parts += [_silence(generator.uniform(1.0 + PLAYED_FIRST, 4.5)), remarks[number % len(remarks)]]
     watch = _talk(_scripted(12), np.concatenate([*parts, _silence(2.0)]))
-    delays = [cut["loud"] - cut["began"] for cut in watch["cuts"] if cut["loud"] > cut["began"]]
+    delays = [cut["loud"] - cut["began"] for cut in watch["cuts"]]
     beyond = [delay - 1000 * MINIMUM for delay in delays]
     return {
         "interruptions": len(watch["cuts"]),
@@ -231,53 +233,41 @@ def _browser_path(playwright: Any) -> str:
 def _embedded() -> Iterator[str]:
     """`app.py serve` with the default settings and nothing but what packages carry, its documents indexed."""
     with tempfile.TemporaryDirectory(prefix="parley-bench-") as data:
-        own = {"PARLEY_DATA": data, "PARLEY_OFFLINE": "1", "PARLEY_PORT": "0"}
+        own = {"PARLEY_DATA": data, "PARLEY_OFFLINE": "1"}
         kept = {name: value for name, value in os.environ.items() if not name.startswith("PARLEY_")}
-        with _process([sys.executable, "app.py", "serve"], kept | own) as (process, url):
-            _wait_until_ready(url, process)
+        with _served(["app.py", "serve"], kept | own) as url:
             yield url
 
 
 def _scripted(sentences: int) -> Callable[[], Any]:
-    @contextmanager
-    def serve() -> Iterator[str]:
-        import socket
-
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        command = [sys.executable, "-m", "bench_scripted", "--port", str(port), "--sentences", str(sentences)]
-        with _process(command, dict(os.environ), f"http://127.0.0.1:{port}") as (process, url):
-            _wait_until_ready(url, process)
-            yield url
-
-    return serve
+    return lambda: _served(["-m", "bench_scripted", "--sentences", str(sentences)], dict(os.environ))
 
 
 @contextmanager
-def _process(
-    command: Sequence[str], environment: Mapping[str, str], url: str = ""
-) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A server and its address, which it says itself where it is not given."""
+def _served(command: Sequence[str], environment: Mapping[str, str]) -> Iterator[str]:
+    """The address of a server that is started for this, as soon as it is ready."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
     process = subprocess.Popen(
-        command, cwd=HERE, env=dict(environment), stderr=subprocess.PIPE if not url else None, text=True
+        [sys.executable, *command, "--port", str(port)],
+        cwd=HERE,
+        env=dict(environment),
+        stderr=subprocess.DEVNULL,
     )
     try:
-        yield process, url or _said_address(process)
+        url = f"http://127.0.0.1:{port}"
+        _wait_until_ready(url, process)
+        yield url
     finally:
         process.terminate()
-        process.wait(20)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
 
 
-def _said_address(process: subprocess.Popen[str]) -> str:
-    assert process.stderr is not None
-    for line in process.stderr:
-        if found := re.search(r"https?://[\w.:\[\]]+", line):
-            return found.group()
-    raise VoiceBenchError("The server did not start. Start it by hand to see why: python app.py serve")
-
-
-def _wait_until_ready(url: str, process: subprocess.Popen[str], seconds: float = 180.0) -> None:
+def _wait_until_ready(url: str, process: subprocess.Popen[bytes], seconds: float = 180.0) -> None:
     """Until nothing loads or is indexed any more."""
     import httpx
 

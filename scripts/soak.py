@@ -57,26 +57,32 @@ async def person(url: str, number: int, until: float, seen: Seen) -> None:
     generator = random.Random(number)
     question = np.concatenate([np.zeros(4800, np.float32), spoken(QUESTION)])
     remark = spoken("No, I meant the other one.")
-    conversation = ""
+    conversation = cookie = ""
     await asyncio.sleep(generator.uniform(0, 8))
     while time.monotonic() < until:
-        async with Talker(url) as talker:
-            conversation = await talker.talk(language=str(number))
+        async with Talker(url, cookie=cookie) as talker:
+            cookie = talker.cookie
+            conversation = await talker.talk(conversation, language=str(number))
             while time.monotonic() < until:
                 try:
-                    await ask(talker, question, remark, generator, number, seen)
+                    await ask(talker, question, remark, generator, seen)
                 except TimeoutError:
                     seen.problems.append(f"{conversation}: no answer; last: {talker.kinds()[-5:]}")
                 if generator.random() < 0.08:
                     seen.left += 1
                     talker.socket.transport.abort()
                     break
+            seen.strange += sum(
+                not is_tone(played.sound, pitch_of(str(number)))
+                for played in talker.turns.values()
+                if len(played.sound) >= RATE
+            )
             seen.stray += talker.stray
             seen.late += talker.late
 
 
 async def ask(
-    talker: Talker, question: Samples, remark: Samples, generator: random.Random, number: int, seen: Seen
+    talker: Talker, question: Samples, remark: Samples, generator: random.Random, seen: Seen
 ) -> None:
     since = len(talker.messages)
     talker.say(question)
@@ -92,9 +98,6 @@ async def ask(
     await talker.until("end", since=since)
     await talker.until("state", lambda m: m["state"] == "listening" and not m["hearing"], since=since + 4)
     seen.answers += 1
-    played = talker.turns[latency["turn"]]
-    if not is_tone(played.sound, pitch_of(str(number))):
-        seen.strange += 1
 
 
 def is_tone(sound: Samples, pitch: float) -> bool:
@@ -133,20 +136,17 @@ async def watch(process: psutil.Process, until: float, memory: list[int]) -> Non
         await asyncio.sleep(2)
 
 
-def freed(url: str, process: psutil.Process, threads: int) -> float:
-    """Seconds until the server works for nobody any more, after everybody has left."""
+def freed(url: str) -> float:
+    """Seconds until no conversation is at work any more, after everybody has left."""
     begun = time.monotonic()
-    while time.monotonic() - begun < 10:
-        conversations = re_metric(httpx.get(f"{url}/metrics", timeout=5).text, "parley_live_conversations")
-        if conversations == 0 and process.num_threads() <= threads:
-            break
+    while metric(url, "parley_live_conversations") and time.monotonic() - begun < 10:
         time.sleep(0.05)
     return time.monotonic() - begun
 
 
-def re_metric(text: str, name: str) -> float:
-    lines = [line for line in text.splitlines() if line.startswith(name) and not line.startswith("#")]
-    return sum(float(line.rpartition(" ")[2]) for line in lines)
+def metric(url: str, name: str) -> float:
+    lines = httpx.get(f"{url}/metrics", timeout=5).text.splitlines()
+    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"{name} "))
 
 
 async def everybody(url: str, people: int, seconds: float, process: psutil.Process) -> tuple[Seen, list[int]]:
@@ -166,10 +166,12 @@ def main() -> int:
     spoken(QUESTION)
     with server() as (url, process):
         asyncio.run(everybody(url, 1, 5, process))  # everything is loaded
-        threads = process.num_threads() + 8  # pools that grow once
         seen, memory = asyncio.run(everybody(url, arguments.people, 60 * arguments.minutes, process))
-        took = freed(url, process, threads)
-        lost = re_metric(httpx.get(f"{url}/metrics", timeout=5).text, "parley_frames_lost_total")
+        took = freed(url)
+        lost = metric(url, "parley_frames_lost_total")
+    if not seen.own:
+        print(f"BROKEN nobody was answered: {seen.problems}")
+        return 1
     third = len(memory) // 3
     before, after = np.median(memory[third : third + 10]), np.median(memory[-10:])
     figures = {

@@ -11,7 +11,6 @@ reply is made of, how a recogniser works, or how sound and messages travel.
 
 from __future__ import annotations
 
-import itertools
 import logging
 import queue
 import threading
@@ -26,17 +25,19 @@ import numpy as np
 
 from speech.audio import RATE, Samples
 from speech.bargein import Bargein
-from speech.echo import EchoCanceller, open_echo_canceller
-from speech.endpoint import Began, Dropped, Ended, Listener, ListenOptions, Paused, WentOn
+from speech.echo import open_echo_canceller
+from speech.endpoint import Began, Dropped, Ended, Event, Listener, ListenOptions, Paused, WentOn
 from speech.remarks import is_backchannel, is_stop, takes_back
 from speech.vad import FRAME, VadStream
 
 log = logging.getLogger(__name__)
 
 FRAME_SECONDS = FRAME / RATE
-CERTAIN = 1.2  # seconds of speech over a reply that end it even before its words are known
 KEPT = 3.0  # seconds of sound that are kept for words which began before they were noticed
-_SPEECH = 0.5  # probability from which a frame counts towards CERTAIN
+BACKLOG = round(4.0 / FRAME_SECONDS)  # frames that may wait; more are lost, rather than heard late
+_SPEECH = 0.3  # Silero's probability below which nobody speaks
+_NOTHING = 0.7  # seconds without speech after which a voice over a reply was none
+_TICK = 0.25  # seconds after which the page is told what has changed by itself
 _STOOD_STILL = 1.0  # seconds without a frame after which the microphone's clock is set anew
 _CLOCK_DRIFT = 1e-4  # by how much a microphone's clock may run ahead of ours
 
@@ -47,6 +48,7 @@ class Heard:
 
     text: str
     language: str | None = None
+    typed: bool = False
 
 
 class Words(Protocol):
@@ -63,6 +65,10 @@ class Reply(Protocol):
     turn: int
 
     @property
+    def begun(self) -> bool:
+        """Whether the person has got any of it: heard or, without a voice, read."""
+
+    @property
     def sounding(self) -> bool:
         """Whether some of its sound has been played, and not yet all."""
 
@@ -71,7 +77,10 @@ class Reply(Protocol):
         """Whether nothing more of it will be heard."""
 
     def commit(self, since: float, times: Mapping[str, float]) -> None:
-        """Let it out. `since`: when the speech ended (`time.monotonic`), `times`: stages, seconds later."""
+        """Let it out. `since`: when the speech ended (`time.monotonic`), `times`: stages, seconds later.
+
+        Raises what the person should read when that cannot be; then it is dropped.
+        """
 
     def pause(self) -> None: ...
 
@@ -81,7 +90,7 @@ class Reply(Protocol):
         """The loudspeaker has got that many samples of it."""
 
     def interrupt(self) -> None:
-        """It is over; what was played is what was heard."""
+        """It is over; what was played is what was heard. Nothing changes if all of it was."""
 
     def drop(self) -> None:
         """It was a wrong guess, never let out; it never was."""
@@ -92,13 +101,15 @@ class Reply(Protocol):
 
 @dataclass(frozen=True)
 class Outside:
-    """What a conversation needs; all but `transcribe` is quick."""
+    """What a conversation needs. `transcribe` takes its time, `reply` looks things up, the rest is quick."""
 
     transcribe: Callable[[Samples, Callable[[], bool]], Heard]  # raises what the person should read
     live: Callable[[Callable[[str], None]], Words | None]  # words while they are spoken
     reply: Callable[[Heard], Reply]  # begins an answer, held back
     tell: Callable[..., None]  # a message for the page: tell(type=…, …)
     interrupted: Callable[[Literal["real", "resumed"]], None] = lambda kind: None
+    lost: Callable[[], None] = lambda: None  # a frame that came faster than it could be heard
+    ended: Callable[[], None] = lambda: None  # the conversation is over, and nothing of it at work
 
 
 @dataclass
@@ -107,15 +118,28 @@ class _Guess:
 
     end: int  # sample of the stream after its last speech
     stopped: bool = False
-    final: bool = False  # the endpoint is decided
     heard: Heard | None = None
     error: Exception | None = None
     reply: Reply | None = None
     moments: dict[str, float] = field(default_factory=dict)  # stage → time.monotonic()
 
+    @property
+    def known(self) -> bool:
+        return self.heard is not None or self.error is not None
+
+    def drop(self) -> None:
+        self.stopped = True
+        if self.reply is not None:
+            self.reply.drop()
+            self.reply = None
+
 
 class Conversation:
-    """One live conversation, from `start` to `close`. Its methods return at once, from any thread."""
+    """One live conversation, from `start` to `close`. Its methods return at once, from any thread.
+
+    An utterance is first a guess (begun at each pause, dropped when the person goes on), then decided (the
+    endpoint has come), and settled when its words are known and nobody speaks: then its reply is let out.
+    """
 
     def __init__(
         self,
@@ -123,27 +147,28 @@ class Conversation:
         *,
         options: ListenOptions | None = None,
         interrupt: float = 0.4,
-        echo: EchoCanceller | None = None,
+        listener: Listener | None = None,
+        bargein: Bargein | None = None,
+        vad: VadStream | None = None,
     ) -> None:
         self._outside = outside
-        self._listener = Listener(options)
-        self._bargein = Bargein(interrupt)
-        self._echo = echo or open_echo_canceller()
-        self._vad = VadStream()
+        self._listener = listener or Listener(options)
+        self._bargein = bargein or Bargein(interrupt)
+        self._echo = open_echo_canceller()
+        self._vad = vad or VadStream()
         self._items: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._recent: deque[Samples] = deque(maxlen=round(KEPT / FRAME_SECONDS))
         self._offset = float("inf")  # time.monotonic() of the stream's first sample
-        self._reply: Reply | None = None
-        self._asked = ""  # what the reply answers
-        self._unanswered = ""  # a question whose answer was cut off before any of it was heard
+        self._reply: Reply | None = None  # the last that was let out
+        self._asked = ""  # what it answers
+        self._unanswered = ""  # a question whose answer was cut off before anything of it was heard
         self._guess: _Guess | None = None
+        self._decided: list[_Guess] = []  # not settled yet
         self._live: Words | None = None
-        self._utterances = itertools.count(1)
-        self._utterance = 0
+        self._uttering = False  # between Began and Ended or Dropped
+        self._hearing = False  # the person is told that they are heard
         self._paused = False  # the reply is silent until it is known whether the voice over it has words
-        self._over_it = 0.0  # seconds of speech since then
-        self._hearing = False
-        self._held = False  # push to talk
+        self._nothing = 0.0  # seconds without speech since then
         self._shown: tuple[str, bool] | None = None
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="conversation", daemon=True)
@@ -152,11 +177,6 @@ class Conversation:
         """Listen from now on."""
         self._thread.start()
 
-    @property
-    def notice(self) -> str:
-        """What the person should know about how well it hears; "" when there is nothing."""
-        return self._echo.notice
-
     # From outside, in any thread
 
     def hear(self, frame: Samples, turn: int = 0, position: int = 0) -> None:
@@ -164,6 +184,9 @@ class Conversation:
 
         `turn` is what the loudspeaker played when it began (0: nothing), `position` how many samples of it.
         """
+        if self._items.qsize() > BACKLOG:
+            self._outside.lost()
+            return
         self._do(partial(self._frame, frame, turn, position))
 
     def played(self, turn: int, samples: int) -> None:
@@ -175,7 +198,7 @@ class Conversation:
         self._do(partial(self._push, down))
 
     def forget(self) -> None:
-        """What is being said does not count (the microphone was muted)."""
+        """What is being said does not count (the microphone was muted); what has been said does."""
         self._do(self._forget)
 
     def ask(self, text: str) -> None:
@@ -191,12 +214,6 @@ class Conversation:
         self._closed = True
         self._items.put(None)
 
-    def wait(self, seconds: float) -> bool:
-        """Whether its thread has ended, after at most `seconds`."""
-        if self._thread.ident is not None:
-            self._thread.join(seconds)
-        return not self._thread.is_alive()
-
     # In the conversation's own thread
 
     def _do(self, work: Callable[[], None]) -> None:
@@ -205,26 +222,36 @@ class Conversation:
 
     def _run(self) -> None:
         try:
-            self._show()
-            while not self._closed and (work := self._items.get()) is not None:
-                self._guarded(work)
+            self._guarded(self._show)
+            while not self._closed:
+                self._guarded(self._next)
         finally:
-            self._end_all()
+            self._closed = True
+            self._guarded(self._end_all)
+            self._outside.ended()
+
+    def _next(self) -> None:
+        try:
+            work = self._items.get(timeout=_TICK)
+        except queue.Empty:
+            work = None
+        if work is not None:
+            work()
+        if not self._closed:
+            self._show()
 
     def _guarded(self, work: Callable[[], None]) -> None:
         try:
             work()
-        except Exception:  # one bad moment must not end the conversation; the person is told
+        except Exception as error:  # one bad moment must not end the conversation; the person is told
             log.exception("The conversation stumbled")
-            self._outside.tell(type="notice", turn=0, message="Something went wrong. Say it again.")
-            self._forget()
+            self._outside.tell(type="notice", turn=0, message=f"{error} Say it again.")
 
     def _end_all(self) -> None:
-        self._drop_guess()
+        self._drop_guesses()
         self._end_words()
-        if self._reply is not None and not self._reply.over:
+        if self._reply is not None:
             self._reply.interrupt()
-        self._reply = None
 
     def _frame(self, frame: Samples, turn: int, position: int) -> None:
         self._set_clock()
@@ -238,16 +265,12 @@ class Conversation:
         self._recent.append(clean)
         if self._live is not None:
             self._live.feed(clean)
-        began = self._bargein.feed(clean, probability, played) if self._answering else None
+        over_reply = self._answering and self._bargein.feed(clean, probability, played) is not None
         for event in self._listener.feed(clean, probability):
-            self._listened(event)
-        if self._paused and probability >= _SPEECH:
-            self._over_it += FRAME_SECONDS
-            if self._over_it >= CERTAIN:
-                self._confirm()
-        if began is not None and not self._paused:
+            self._listened(event, floor=self._has_floor)
+        if over_reply and self._answering and not self._paused:
             self._interrupt()
-        self._show()
+        self._await_words(probability)
 
     def _set_clock(self) -> None:
         """When the stream's first sample was spoken, by the frame that came with the least delay.
@@ -258,6 +281,15 @@ class Conversation:
         moved = begun - self._offset > _STOOD_STILL
         self._offset = begun if moved else min(self._offset + _CLOCK_DRIFT * FRAME_SECONDS, begun)
 
+    def _await_words(self, probability: float) -> None:
+        """A voice over a reply that the listener takes for no utterance was nothing."""
+        if not self._paused or self._uttering or self._decided:
+            self._nothing = 0.0
+            return
+        self._nothing = 0.0 if probability >= _SPEECH else self._nothing + FRAME_SECONDS
+        if self._nothing >= _NOTHING:
+            self._unheard()
+
     @property
     def _answering(self) -> bool:
         """Whether a reply is out that has not come to its end."""
@@ -266,27 +298,29 @@ class Conversation:
     @property
     def _has_floor(self) -> bool:
         """Whether what the person says counts as said, rather than as a sound over an answer."""
-        return not self._answering or self._paused or self._held
+        return not self._answering or self._paused
 
-    def _listened(self, event: Began | Paused | WentOn | Ended | Dropped) -> None:
+    def _listened(self, event: Event, *, floor: bool) -> None:
         match event:
             case Began():
-                self._utterance = next(self._utterances)
+                self._uttering = True
                 self._drop_guess()
-                if self._has_floor:
+                if floor:
                     self._begin_words()
             case Paused(audio, end):
-                if self._has_floor:
+                if floor:
                     self._begin_words()
                     self._begin_guess(audio, end)
             case WentOn():
                 self._drop_guess()
             case Ended(audio, _, end, _):
-                if self._has_floor:
+                self._uttering = False
+                if floor:
                     self._decide(audio, end)
                 else:
-                    self._drop_guess()
+                    self._unheard()
             case Dropped():
+                self._uttering = False
                 self._unheard()
 
     # Words while they are spoken
@@ -296,18 +330,20 @@ class Conversation:
         if self._hearing:
             return
         self._hearing = True
-        utterance = self._utterance
+        told: list[Words | None] = []
 
         def on_text(text: str) -> None:
-            self._do(partial(self._words, utterance, text))
+            self._do(lambda: self._words(told[0] if told else None, text))
 
-        self._live = self._outside.live(on_text)
-        if self._live is not None:
+        live = self._outside.live(on_text)
+        told.append(live)
+        self._live = live
+        if live is not None:
             for frame in self._recent:
-                self._live.feed(frame)
+                live.feed(frame)
 
-    def _words(self, utterance: int, text: str) -> None:
-        if utterance != self._utterance or not self._hearing or not text:
+    def _words(self, source: Words | None, text: str) -> None:
+        if source is not self._live or not text:
             return
         self._listener.heard(text)
         self._outside.tell(type="words", text=text, final=False)
@@ -319,113 +355,135 @@ class Conversation:
             live.close()
 
     def _unheard(self) -> None:
-        """What was heard was nothing: the floor is as it was."""
+        """What is heard now was nothing: the floor is as it was, and what was said before is settled."""
         self._drop_guess()
         if self._hearing:
             self._outside.tell(type="unheard")
         self._end_words()
-        self._resume()
+        if self._decided:
+            self._settle()
+        else:
+            self._resume()
 
     # Guessing early
 
-    def _begin_guess(self, audio: Samples, end: int) -> None:
+    def _begin_guess(self, audio: Samples, end: int) -> _Guess:
         self._drop_guess()
         guess = self._guess = _Guess(end)
         threading.Thread(target=self._transcribe, args=(guess, audio), name="transcribe", daemon=True).start()
+        return guess
 
     def _transcribe(self, guess: _Guess, audio: Samples) -> None:
         """In a thread of its own."""
         try:
             heard = self._outside.transcribe(audio, lambda: guess.stopped or self._closed)
+            guess.moments["transcript"] = time.monotonic()
+            guess.heard = heard
         except Exception as error:  # whatever the recogniser says goes to the person, unless nobody waits
-            failed = error
-            self._do(lambda: self._transcribed(guess, None, failed))
-        else:
-            self._do(lambda: self._transcribed(guess, heard, None))
+            guess.error = error
+        self._do(partial(self._transcribed, guess))
 
-    def _transcribed(self, guess: _Guess, heard: Heard | None, error: Exception | None) -> None:
-        if guess.stopped or guess is not self._guess:
+    def _transcribed(self, guess: _Guess) -> None:
+        if guess.stopped:
             return
-        guess.heard, guess.error = heard, error
-        guess.moments["transcript"] = time.monotonic()
-        if heard is not None and heard.text:
-            self._listener.heard(heard.text)
-            self._outside.tell(type="words", text=heard.text, final=guess.final)
-            self._answer_ahead(guess, heard)
-        if guess.final:
-            self._conclude(guess)
+        if guess is self._guess and guess.heard is not None and guess.heard.text:
+            self._listener.heard(guess.heard.text)
+            if self._live is None:
+                self._outside.tell(type="words", text=guess.heard.text, final=False)
+        if guess.heard is not None:
+            self._answer_ahead(guess, guess.heard)
+        if guess in self._decided:
+            self._settle()
 
     def _answer_ahead(self, guess: _Guess, heard: Heard) -> None:
         """Begin the reply before it is sure that the person has finished."""
-        if self._answering and not self._paused:
+        alone = [guess] == ([self._guess] if not self._decided else self._decided)
+        if not alone or not heard.text:
             return
         if self._paused:
             if is_backchannel(heard.text) or is_stop(heard.text):
                 return
             self._confirm()  # words: what was said before them belongs to the history from now on
-        guess.heard = heard = self._with_unanswered(heard)
-        guess.reply = self._outside.reply(heard)
+        if not self._answering:
+            guess.reply = self._outside.reply(self._whole([heard]))
 
-    def _with_unanswered(self, heard: Heard) -> Heard:
-        """Who speaks on before the answer is heard goes on with the question, unless it is taken back."""
-        unanswered, self._unanswered = self._unanswered, ""
-        if not unanswered or takes_back(heard.text):
-            return heard
-        return Heard(f"{unanswered} {heard.text}", heard.language)
+    def _whole(self, parts: list[Heard]) -> Heard:
+        """The question that these utterances make, with one that was not answered before them.
+
+        Who takes something back begins anew.
+        """
+        texts = [self._unanswered, *(part.text for part in parts)]
+        begin = max((at for at, text in enumerate(texts) if takes_back(text)), default=0)
+        return Heard(" ".join(filter(None, texts[begin:])), parts[-1].language)
 
     def _drop_guess(self) -> None:
         guess, self._guess = self._guess, None
-        if guess is None:
-            return
-        guess.stopped = True
-        if guess.reply is not None:
-            guess.reply.drop()
+        if guess is not None:
+            guess.drop()
+
+    def _drop_guesses(self) -> None:
+        self._drop_guess()
+        decided, self._decided = self._decided, []
+        for guess in decided:
+            guess.drop()
 
     # The endpoint
 
     def _decide(self, audio: Samples, end: int) -> None:
         """The person has finished."""
-        if self._guess is None or self._guess.end != end:
-            self._begin_guess(audio, end)
         guess = self._guess
-        assert guess is not None
-        guess.final = True
-        guess.moments["endpoint"] = time.monotonic()
-        self._end_words()
-        if guess.heard is not None or guess.error is not None:
-            self._conclude(guess)
-
-    def _conclude(self, guess: _Guess) -> None:
-        """The endpoint is decided and the words are known: answer, or do not."""
+        if guess is None or guess.end != end:
+            guess = self._begin_guess(audio, end)
         self._guess = None
-        heard = guess.heard
-        if guess.error is not None:
-            self._outside.tell(type="notice", turn=0, message=str(guess.error))
-        if heard is None or not heard.text or (self._paused and is_backchannel(heard.text)):
+        guess.moments["endpoint"] = time.monotonic()
+        self._decided.append(guess)
+        self._end_words()
+        self._settle()
+
+    def _settle(self) -> None:
+        """Answer what was said, or do not; as soon as its words are known and the person does not go on."""
+        if self._hearing or not all(guess.known for guess in self._decided):
+            return
+        decided, self._decided = self._decided, []
+        for guess in decided:
+            if guess.error is not None:
+                self._outside.tell(type="notice", turn=0, message=str(guess.error))
+        said = [guess for guess in decided if guess.heard is not None and guess.heard.text]
+        parts = [guess.heard for guess in said if guess.heard is not None]
+        words = " ".join(part.text for part in parts)
+        if not words or (self._paused and is_backchannel(words)):
             self._outside.tell(type="unheard")
             self._resume()
-        elif is_stop(heard.text) and self._answering:
+        elif is_stop(words):
             self._outside.tell(type="unheard")
             self._confirm()
+            self._unanswered = ""
         else:
-            self._let_out(guess, heard)
+            self._answer(said, parts)
 
-    def _let_out(self, guess: _Guess, heard: Heard) -> None:
-        if self._paused:
-            self._confirm()
-        reply = guess.reply
+    def _answer(self, said: list[_Guess], parts: list[Heard]) -> None:
+        self._confirm()
+        heard = self._whole(parts)
+        self._outside.tell(type="words", text=heard.text, final=True)
+        last = said[-1]
+        reply = last.reply if len(said) == 1 else None
         if reply is None:
-            heard = self._with_unanswered(heard)
+            for guess in said:
+                guess.drop()
             reply = self._outside.reply(heard)
-        since = self._offset + guess.end / RATE
-        times = {name: max(0.0, at - since) for name, at in guess.moments.items()}
-        self._take(reply, heard.text)
-        reply.commit(since, times)
+        since = self._offset + last.end / RATE
+        times = {name: max(0.0, at - since) for name, at in last.moments.items()}
+        self._let_out(reply, heard, since, times)
 
-    def _take(self, reply: Reply, asked: str) -> None:
+    def _let_out(self, reply: Reply, heard: Heard, since: float, times: Mapping[str, float]) -> None:
         """From now on this is what answers."""
-        self._asked, self._unanswered = asked, ""
-        self._reply = reply
+        self._unanswered = ""
+        try:
+            reply.commit(since, times)
+        except Exception:  # told by whoever called; the reply must not wait for ever
+            reply.drop()
+            raise
+        self._asked, self._reply = heard.text, reply
         self._bargein.reset()
 
     # Interrupting
@@ -433,7 +491,7 @@ class Conversation:
     def _interrupt(self) -> None:
         """A voice over the reply: silence now, and then see whether it has words."""
         assert self._reply is not None
-        self._paused, self._over_it = True, 0.0
+        self._paused, self._nothing = True, 0.0
         self._reply.pause()
         self._begin_words()
 
@@ -444,15 +502,16 @@ class Conversation:
         self._paused = False
         self._bargein.reset()
         self._outside.interrupted("resumed")
-        if self._reply is not None and not self._reply.over:
+        if self._reply is not None:
             self._reply.resume()
 
     def _confirm(self) -> None:
-        """It was an interruption: the reply is over, and what was heard of it is what it said."""
+        """The reply is over, and what was heard of it is what it said."""
         reply, self._reply = self._reply, None
         was_paused, self._paused = self._paused, False
-        if reply is not None and not reply.over:
-            self._unanswered = self._asked if was_paused and not reply.sounding else ""
+        if reply is not None:
+            if not reply.over and not reply.begun:
+                self._unanswered = self._asked
             reply.interrupt()
         if was_paused:
             self._outside.interrupted("real")
@@ -462,60 +521,45 @@ class Conversation:
     def _played(self, turn: int, samples: int) -> None:
         if self._reply is not None and self._reply.turn == turn:
             self._reply.played(samples)
-        self._show()
 
     def _push(self, down: bool) -> None:
-        self._held = down
         self._listener.hold(down)
         if down:
             if self._answering and not self._paused:
                 self._interrupt()
-            self._show()
             return
         events = self._listener.finish()
-        self._held = True  # what the release ends was said with the floor
-        try:
-            for event in events:
-                self._listened(event)
-        finally:
-            self._held = False
+        for event in events:
+            self._listened(event, floor=True)
         if not events:
             self._unheard()
-        self._show()
 
     def _forget(self) -> None:
         self._listener.reset()
         self._vad.reset()
         self._offset = float("inf")
         self._recent.clear()
-        self._held = False
+        self._uttering = False
         self._unheard()
-        self._show()
 
     def _ask(self, text: str) -> None:
-        self._unheard()
-        self._confirm()
-        reply = self._outside.reply(Heard(text))
-        self._take(reply, text)
-        reply.commit(time.monotonic(), {})
-        self._show()
+        self._stop()
+        heard = Heard(text, typed=True)
+        self._let_out(self._outside.reply(heard), heard, time.monotonic(), {})
 
     def _stop(self) -> None:
-        self._drop_guess()
-        if self._hearing:
-            self._outside.tell(type="unheard")
-        self._end_words()
+        self._drop_guesses()
         self._confirm()
-        self._listener.reset()
-        self._show()
+        self._unanswered = ""
+        self._forget()
 
     def _show(self) -> None:
         """Tell the page whose turn it is, when that has changed."""
-        if self._paused:
+        if self._paused and not self._decided:
             state = "listening"
         elif self._reply is not None and self._reply.sounding:
             state = "speaking"
-        elif self._answering or (self._guess is not None and self._guess.final):
+        elif self._answering or self._decided:
             state = "thinking"
         else:
             state = "listening"

@@ -79,6 +79,8 @@ class Running:
 
         `since` (`time.monotonic`) is what its stages are counted from, `times` are stages before its own.
         """
+        if self._spoken is not None:
+            self._spoken.release()
         with self._lock:
             self._since = self._since if since is None else since
             earlier = self._turn.timings | dict(times or {})
@@ -90,8 +92,9 @@ class Running:
                 self._save_last()
             for line in early:
                 self._deliver(self._renewed(line))
-        if self._spoken is not None:
-            self._spoken.release()
+            ended = self._ended
+        if ended and self._spoken is None:
+            self._timed(self._turn.timings)
         return self._turn
 
     @property
@@ -111,13 +114,24 @@ class Running:
             self._spoken.resume()
 
     def stop(self, shown: int | None = None) -> None:
-        """End the answer now; what was `shown` of it (UTF-16 units) is what is kept."""
+        """End the answer and its voice now; what was `shown` of it (UTF-16 units) is what is kept."""
         self._answer.close()
-        if not self._end("stopped", shown):
-            return
+        ended_now = self._end("stopped", shown)
         if self._spoken is not None:
             self._spoken.stop()
-        self._put(None)
+        if ended_now:
+            self._put(None)
+
+    def leave(self) -> None:
+        """Nobody reads its lines any more; a text that is complete is still spoken to its end."""
+        if not self._ended:
+            self.stop()
+
+    def rate(self, rating: str) -> None:
+        """The person finds it good ("up"), bad ("down") or neither ("")."""
+        with self._lock:
+            self._turn = replace(self._turn, rating=rating)
+            self._save()
 
     def drop(self) -> None:
         """It was a wrong guess: nothing of it ever was."""
@@ -127,21 +141,25 @@ class Running:
         if self._spoken is not None:
             self._spoken.stop()
 
-    def interrupt(self) -> str:
-        """End the answer and its voice now; what was heard of it is what is kept, and returned."""
+    def interrupt(self) -> None:
+        """End the answer and its voice now; what was heard of it is what is kept.
+
+        Nothing changes if all of it was heard, or if it was stopped before.
+        """
         self._answer.close()
         with self._lock:
-            heard = self._turn.answer
+            text = self._turn.answer
+            heard = text if self._spoken is None else text[: self._spoken.heard]
             if self._spoken is not None:
-                heard = heard[: self._spoken.heard]
                 self._spoken.stop()
+            if self._turn.state not in {"running", "done"} or (self._ended and heard == text):
+                return
             self._ended = True
             self._turn = replace(
                 self._turn, answer=heard, state="interrupted", timings=self._turn.timings | self._measured()
             )
             self._save_last()
         self._put(None)
-        return heard
 
     def heard(self, first_audio: float) -> dict[str, float]:
         """The page hears it for the first time, that many seconds after `since`; all its stages."""
@@ -155,9 +173,9 @@ class Running:
             self._timed(timings)
         return timings
 
-    def heard_now(self, late: float) -> dict[str, float]:
-        """The page hears it for the first time, `late` seconds from this moment; all its stages."""
-        return self.heard(time.monotonic() + late - self._since)
+    def heard_at(self, moment: float) -> dict[str, float]:
+        """The page hears it for the first time at that `time.monotonic`; all its stages."""
+        return self.heard(moment - self._since)
 
     def _measured(self) -> dict[str, float]:
         """Its own stages so far, in seconds after `since`."""
@@ -214,7 +232,7 @@ class Running:
                 self._ended = True
                 self._turn = replace(self._turn, timings=self._turn.timings | self._measured())
                 self._save_last()
-        if isinstance(event, Done) and self._spoken is None:
+        if isinstance(event, Done) and self._spoken is None and self._early is None:
             self._timed(self._turn.timings)
         return line_of(event, self._turn)
 

@@ -41,6 +41,9 @@ REMEMBERED = 1000  # conversations whose latest answer is kept at hand
 GONE = "This conversation is not here any more. Start a new one."
 
 
+Seconds = Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False)]
+
+
 class Ask(BaseModel):
     question: str = Field(min_length=1, max_length=MAX_QUESTION)
     again: int | None = None  # the turn that this one is to replace, once it is answered
@@ -48,7 +51,7 @@ class Ask(BaseModel):
     turn: int = 0  # the page's number for what is spoken
     voice: str = Field("", max_length=100)
     speed: float = 1.0
-    timings: dict[Annotated[str, Field(max_length=40)], float] = Field(
+    timings: dict[Annotated[str, Field(max_length=40)], Seconds] = Field(
         default_factory=dict, max_length=4
     )  # seconds that the page measured before
 
@@ -72,7 +75,7 @@ class Rate(BaseModel):
 
 
 class Heard(BaseModel):
-    first_audio: float = Field(ge=0, le=3600)  # seconds from the question to the first sound
+    first_audio: Seconds  # from the question to the first sound
 
 
 class Chat:
@@ -80,7 +83,8 @@ class Chat:
 
     def __init__(self, services: Services, store: Conversations, voices: Voices, metrics: Metrics) -> None:
         self._services, self.store, self._voices, self._metrics = services, store, voices, metrics
-        self._running: dict[str, Running] = {}  # conversation → its answer
+        self._running: dict[str, Running] = {}  # conversation → its latest answer
+        self._lock = threading.Lock()
         self._feedback = Feedback(services.data / "feedback.jsonl")
 
     def begin(
@@ -109,21 +113,27 @@ class Chat:
         language: str | None,
         spoken: Spoken | None,
         deliver: Callable[[Line | None], None],
+        *,
+        by_voice: bool,
     ) -> Running:
         """Start an answer that may come to nothing: until it is committed, nobody knows of it."""
         history = messages(self.store.turns(owner, conversation))
         answer = self._services.assistant.answer(question, history, language=language)
-        timed = partial(self._metrics.turn, spoken=True)
+        timed = partial(self._metrics.turn, spoken=by_voice)
         return Running(answer, Turn(question), self.store, spoken, deliver, timed=timed)
 
     def adopt(self, conversation: str, running: Running) -> None:
         """This is what answers in the conversation now."""
-        self.stop(conversation)
-        self._running[conversation] = running
-        while len(self._running) > REMEMBERED:
-            self._running.pop(next(iter(self._running))).stop()
+        with self._lock:
+            before = self._running.pop(conversation, None)
+            self._running[conversation] = running  # the latest is the last to be forgotten
+            while len(self._running) > REMEMBERED:
+                del self._running[next(iter(self._running))]
+        if before is not None and before is not running:
+            before.stop()
 
     def stop(self, conversation: str, shown: int | None = None) -> None:
+        """End what is answered there, and silence its voice."""
         if running := self._running.get(conversation):
             running.stop(shown)
 
@@ -140,8 +150,12 @@ class Chat:
         turns = self.store.turns(owner, conversation)
         return next((turn for turn in turns if turn.id == identifier), None)
 
-    def rate(self, turn: Turn, rating: str) -> None:
-        self.store.save(replace(turn, rating=rating))
+    def rate(self, conversation: str, turn: Turn, rating: str) -> None:
+        running = self._running.get(conversation)
+        if running is not None and running.turn.id == turn.id:
+            running.rate(rating)
+        else:
+            self.store.save(replace(turn, rating=rating))
         if rating == "down" and turn.rating != "down":
             self._feedback.add(turn)
 
@@ -261,7 +275,7 @@ def chat_routes(chat: Chat) -> APIRouter:
         lines: asyncio.Queue[Line | None] = asyncio.Queue()
         deliver = _into(lines, asyncio.get_running_loop())
         running = await run_in_threadpool(chat.begin, owner, conversation, ask, deliver)
-        return _Lines(lines, on_close=running.stop)
+        return _Lines(lines, on_close=running.leave)
 
     @router.post("/{conversation}/stop")
     def stop(request: Request, conversation: str, stop: Stop) -> Response:
@@ -282,7 +296,7 @@ def _add_turn_routes(router: APIRouter, chat: Chat) -> None:
         turn = chat.turn(owner_of(request), conversation, identifier)
         if turn is None:
             return refuse(404, GONE)
-        chat.rate(turn, rate.rating)
+        chat.rate(conversation, turn, rate.rating)
         return JSONResponse({})
 
     @router.post(path + "/heard")
@@ -310,5 +324,8 @@ def _add_turn_routes(router: APIRouter, chat: Chat) -> None:
         if turn is None:
             return refuse(404, GONE)
         if not chat.say(owner_of(request), turn, say):
-            return refuse(409, "The voice is not connected. Wait a moment, then try again.")
+            return refuse(
+                409,
+                "The voice is not connected, or in conversation. End it, or wait a moment, then try again.",
+            )
         return JSONResponse({})

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import struct
-import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from typing import Any, NamedTuple
@@ -20,8 +20,8 @@ from speech.conversation import Conversation, Heard, Outside
 from speech.endpoint import ListenOptions
 from speech.loudspeaker import RATE as SPOKEN_RATE
 from speech.vad import FRAME
-from ui.answering import Line, Running
-from ui.chat import MAX_QUESTION, Chat
+from ui.answering import Line
+from ui.chat import GONE, MAX_QUESTION, Chat
 from ui.metrics import Metrics
 from ui.services import LiveTranscript, Services
 from ui.spoken import Spoken
@@ -33,6 +33,9 @@ RATES = range(8_000, 48_001)
 _HEADER = struct.Struct("<III")
 _LONGEST_FRAME = 0.1  # seconds
 _LONGEST_GAP = 1.0  # seconds of lost sound that are filled up with silence
+_AHEAD = 5.0  # seconds that a microphone may be ahead of the clock
+MOST = 100  # live conversations at once
+FULL = "Too many people talk with Parley right now. Try again in a moment; typing works."
 
 
 class Heading(NamedTuple):
@@ -52,6 +55,8 @@ class Microphone:
         self._resampler: Any = None
         self._rest: Samples = np.empty(0, np.float32)
         self._next: int | None = None  # the number of the frame that should come
+        self._begun = time.monotonic()
+        self._heard = 0.0  # seconds of sound
         self.lost = 0  # frames
 
     def frames(self, data: bytes) -> Iterator[tuple[Samples, Heading]]:
@@ -62,6 +67,9 @@ class Microphone:
         number, turn, position = _HEADER.unpack_from(data)
         new = self._at_16_khz(from_int16(np.frombuffer(data, "<i2", offset=_HEADER.size)))
         gap = self._gap(number, len(new))
+        self._heard += (len(new) + len(gap)) / RATE
+        if self._heard > time.monotonic() - self._begun + _AHEAD:
+            raise ValueError("no microphone is so fast")
         begin = position - (len(self._rest) + len(gap)) * SPOKEN_RATE // RATE
         whole = np.concatenate([self._rest, gap, new])
         used = len(whole) // FRAME * FRAME
@@ -73,7 +81,7 @@ class Microphone:
         """Silence in place of what was lost."""
         lost = 0 if self._next is None else max(0, number - self._next)
         self._next = number + 1
-        self.lost += lost
+        self.lost += min(lost, round(_LONGEST_GAP * RATE / max(1, samples)))
         return np.zeros(min(lost * samples, round(_LONGEST_GAP * RATE)), np.float32)
 
     def _at_16_khz(self, samples: Samples) -> Samples:
@@ -94,14 +102,24 @@ class Reply:
 
     def __init__(self, live: Live, heard: Heard) -> None:
         self.turn = live.socket.next_turn()
-        self.running: Running
+        self.timed = False  # the page has said when it was first heard
         self._live, self._heard = live, heard
         self._spoken = live.voice(self.turn, heard)
         self.running = live.chat.propose(
-            live.owner, live.conversation, heard.text, heard.language, self._spoken, self._deliver
+            live.owner,
+            live.conversation,
+            heard.text,
+            heard.language,
+            self._spoken,
+            self._deliver,
+            by_voice=not heard.typed,
         )
         if self._spoken is not None:
             self._spoken.start()
+
+    @property
+    def begun(self) -> bool:
+        return self.sounding if self._spoken is not None else bool(self.running.turn.answer)
 
     @property
     def sounding(self) -> bool:
@@ -113,6 +131,10 @@ class Reply:
 
     def commit(self, since: float, times: Mapping[str, float]) -> None:
         live = self._live
+        if not live.chat.store.owns(live.owner, live.conversation):
+            self.drop()
+            live.tell(type="refused", message=GONE)
+            return
         live.chat.adopt(live.conversation, self.running)
         live.current = self
         if self._spoken is not None:
@@ -131,8 +153,7 @@ class Reply:
             self._spoken.played(samples)
 
     def interrupt(self) -> None:
-        heard = self.running.interrupt()
-        self._live.tell(type="interrupted", turn=self.turn, answer=heard)
+        self.running.interrupt()
 
     def drop(self) -> None:
         self.running.drop()
@@ -145,6 +166,8 @@ class Reply:
     def _deliver(self, line: Line | None) -> None:
         if line is not None:
             self._live.tell(type="line", turn=self.turn, line=line)
+        elif self.running.turn.state in {"stopped", "interrupted"}:
+            self._live.tell(type="interrupted", turn=self.turn, answer=self.running.turn.answer)
 
 
 class Live:
@@ -159,6 +182,7 @@ class Live:
         metrics: Metrics,
         message: Mapping[str, Any],
     ) -> None:
+        self._microphone = Microphone(int(_number(message.get("rate"), RATE)))
         self.socket, self.chat, self.owner = socket, chat, socket.owner
         self.conversation = str(message.get("conversation") or "") or chat.store.create(self.owner)
         self.current: Reply | None = None
@@ -166,10 +190,7 @@ class Live:
         self._speaks = message.get("speak") is not False
         self._wish = Wish(socket.key, 0, str(message.get("voice") or ""), _number(message.get("speed"), 1.0))
         self._language = str(message.get("language") or "") or None
-        self._microphone = Microphone(int(_number(message.get("rate"), RATE)))
-        self._resources = ExitStack()
-        self._resources.enter_context(metrics.conversation())
-        self._closing = threading.Lock()
+        self._counted = ExitStack()
         listening = services.listening
         self._talk = Conversation(
             Outside(
@@ -178,6 +199,8 @@ class Live:
                 reply=lambda heard: Reply(self, heard),
                 tell=self.tell,
                 interrupted=metrics.interruption,
+                lost=metrics.frames_lost,
+                ended=self._ended,
             ),
             options=ListenOptions(quickest=listening.quickest, longest=listening.longest),
             interrupt=listening.interrupt,
@@ -185,7 +208,8 @@ class Live:
 
     def start(self) -> None:
         """Listen from now on, and say so."""
-        self.tell(type="talking", conversation=self.conversation, notice=self._talk.notice)
+        self.tell(type="talking", conversation=self.conversation)
+        self._counted.enter_context(self._metrics.conversation())
         self._talk.start()
 
     def tell(self, **message: object) -> None:
@@ -204,10 +228,8 @@ class Live:
             self._talk.hear(samples, heading.turn, heading.position)
 
     def told(self, message: Mapping[str, Any]) -> None:
-        turn, samples = message.get("turn"), message.get("samples")
+        turn = message.get("turn")
         match message.get("type"):
-            case "playing" | "paused" | "cleared" if isinstance(turn, int) and isinstance(samples, int):
-                self._talk.played(turn, samples)
             case "first" if isinstance(turn, int):
                 self._first(turn, _number(message.get("latency"), 0.0))
             case "push":
@@ -216,28 +238,25 @@ class Live:
                 self._talk.forget()
             case "ask" if text := str(message.get("text") or "").strip()[:MAX_QUESTION]:
                 self._talk.ask(text)
-            case "stop":
+            case "stop" if self.current is None or turn in {None, self.current.turn}:
                 self._talk.stop()
 
     def close(self) -> None:
         self._talk.close()
-        with self._closing:
-            self._metrics.frames_lost(self._microphone.lost)
-            self._microphone.lost = 0
-            self._resources.close()
 
-    def wait(self, seconds: float) -> bool:
-        """Whether all its work has ended, after at most `seconds`."""
-        return self._talk.wait(seconds)
+    def _ended(self) -> None:
+        self._metrics.frames_lost(self._microphone.lost)
+        self._counted.close()
 
     def _first(self, turn: int, latency: float) -> None:
         """The page hears a reply's first sound."""
-        reply = self.current
-        if reply is None or reply.turn != turn:
+        reply, now = self.current, time.monotonic()
+        if reply is None or reply.turn != turn or reply.timed:
             return
+        reply.timed = True
 
         def work() -> None:
-            timings = reply.running.heard_now(min(max(latency, 0.0), 1.0))
+            timings = reply.running.heard_at(now + min(max(latency, 0.0), 1.0))
             self.tell(type="latency", turn=turn, timings=timings)
 
         asyncio.get_running_loop().run_in_executor(None, work)  # it writes to the database
@@ -260,6 +279,9 @@ def talk_on(voices: Voices, chat: Chat, services: Services, metrics: Metrics) ->
                 type="refused", message="This conversation is not here any more. Start a new one."
             )
             return None
+        if voices.talking >= MOST:
+            socket.outbox.tell(type="refused", message=FULL)
+            return None
         try:
             live = Live(socket, chat, voices, services, metrics, message)
         except Exception as error:
@@ -276,4 +298,6 @@ def talk_on(voices: Voices, chat: Chat, services: Services, metrics: Metrics) ->
 
 
 def _number(value: object, otherwise: float) -> float:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else otherwise
+    """A number that a page may mean; anything else, or one that is none, is `otherwise`."""
+    usual = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e9
+    return float(value) if usual and value == value else otherwise  # type: ignore[arg-type]

@@ -116,6 +116,7 @@ class Spoken:
         self._early: list[str] = []  # text that came before the voice was open
         self._version = 0  # of the text
         self._held, self._paused = held, False
+        self._notices: list[str] = []  # from before `release`: the page does not know the turn yet
         self._finished = self._stopped = self._ended = False
         self._begin_text()
 
@@ -170,7 +171,20 @@ class Spoken:
         with self._changed:
             self._held = False
             self._last_word = time.monotonic()
+            for message in self._notices:
+                self._tell_notice(message)
             self._changed.notify_all()
+
+    def notice(self, message: str) -> None:
+        """Tell the person what is amiss with the voice."""
+        with self._changed:
+            if self._held:
+                self._notices.append(message)
+            else:
+                self._tell_notice(message)
+
+    def _tell_notice(self, message: str) -> None:
+        self._outbox.tell(type="notice", turn=self.turn, message=message)
 
     def pause(self) -> None:
         """Silence at the page, which keeps what it has; nothing is made or sent until `resume`."""
@@ -252,11 +266,11 @@ class Spoken:
         except Exception as error:
             log.exception("The voice failed")
             self.stop()
-            message = f"The answer cannot be spoken: {error}"
-            self._outbox.tell(type="notice", turn=self.turn, message=message)
+            self.notice(f"The answer cannot be spoken: {error}")
         finally:
             with self._changed:
                 self._ended = True
+                self._silence()
             self._outbox.tell(type="end", turn=self.turn)
 
     def _speak(self) -> bool:

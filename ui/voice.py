@@ -14,7 +14,7 @@ Text, JSON by "type". Page → server:
   playing {turn, samples}, paused {turn, samples}, cleared {turn, samples}: how far it was played
   first {turn, latency}: the first sound goes out; stop {turn}
 Server → page:
-  key {key}; talking {conversation, notice}, refused {message}: whether the live conversation has begun
+  key {key}; talking {conversation}, refused {message}: whether the live conversation has begun
   state {state, hearing}, words {text, final}, unheard: what is heard
   asked {turn, conversation, question}, line {turn, line}: a turn begins, and its lines as in `ui.chat`
   mark {turn, at, start, end, kind}: from `at` seconds of its sound on, this stretch of the text is spoken
@@ -32,7 +32,7 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -83,7 +83,7 @@ class Live(Protocol):
 class Socket:
     """One page's voice socket. `begin`, `take` and `stop` may be called from any thread."""
 
-    def __init__(self, websocket: WebSocket, owner: str, talk: Talk) -> None:
+    def __init__(self, websocket: WebSocket, owner: str, talk: Talk, turns: Iterator[int]) -> None:
         self.key = secrets.token_urlsafe(18)
         self.owner = owner
         self.outbox = Outbox()
@@ -92,7 +92,7 @@ class Socket:
         self._lock = threading.Lock()
         self._spoken: Spoken | None = None
         self._live: Live | None = None
-        self._turns = itertools.count(LIVE_TURNS)
+        self._turns = turns
 
     async def run(self) -> None:
         """Serve the socket until the page leaves."""
@@ -106,9 +106,13 @@ class Socket:
         finally:
             sender.cancel()
             self.outbox.close()
-            if self._live is None:
-                self.stop()
-            self._quiet()  # what it speaks, it ends itself, and knows how much of it was heard
+            self._quiet()
+            self.stop()
+
+    @property
+    def talks(self) -> bool:
+        """Whether there is a live conversation on it."""
+        return self._live is not None
 
     def next_turn(self) -> int:
         """A number for a turn of the live conversation."""
@@ -178,8 +182,8 @@ class Socket:
                 self.stop(turn)
             case "playing" | "paused" | "cleared":
                 self._played(turn, message.get("samples"))
-        if self._live is not None:
-            self._live.told(message)
+            case _ if self._live is not None:
+                self._live.told(message)
 
     def _played(self, turn: object, samples: object) -> None:
         spoken = self._spoken
@@ -229,18 +233,24 @@ class Voices:
         self._services = services
         self._sockets: dict[str, Socket] = {}
         self.talk: Talk = _nobody_listens
+        self._turns = itertools.count(LIVE_TURNS)  # no number twice, also for a page that comes back
 
     async def serve(self, websocket: WebSocket) -> None:
         owner = str(websocket.scope.get("owner", ""))
         if sum(socket.owner == owner for socket in self._sockets.values()) >= SOCKETS_PER_OWNER:
             await websocket.close(1013, "too many pages are open")
             return
-        socket = Socket(websocket, owner, self.talk)
+        socket = Socket(websocket, owner, self.talk, self._turns)
         self._sockets[socket.key] = socket
         try:
             await socket.run()
         finally:
             del self._sockets[socket.key]
+
+    @property
+    def talking(self) -> int:
+        """How many live conversations there are."""
+        return sum(socket.talks for socket in list(self._sockets.values()))
 
     def begin(self, owner: str, wish: Wish, question: str) -> Spoken | None:
         """A voice whose sound goes to the page that wishes it; None if it wishes none, or has left."""
@@ -257,17 +267,21 @@ class Voices:
     ) -> Spoken:
         """A voice for the socket's page, not begun yet."""
 
-        def notice(message: str) -> None:
-            socket.outbox.tell(type="notice", turn=wish.turn, message=message)
-
         def open_voice() -> Speaker:
             speed = min(max(wish.speed, 0.5), 2.0)
-            return self._services.speak(SpeakRequest(wish.voice, speed, question, notice, language))
+            return self._services.speak(SpeakRequest(wish.voice, speed, question, spoken.notice, language))
 
-        return Spoken(wish.turn, open_voice, socket.outbox, held=held)
+        spoken = Spoken(wish.turn, open_voice, socket.outbox, held=held)
+        return spoken
 
     def say(self, owner: str, wish: Wish, question: str, text: str) -> bool:
-        """Speak a finished text, from its beginning."""
+        """Speak a finished text, from its beginning. False where that cannot be heard.
+
+        Nor in a live conversation: it would not know whose voice it hears.
+        """
+        socket = self._sockets.get(wish.key)
+        if socket is not None and socket.talks:
+            return False
         spoken = self.begin(owner, wish, question)
         if spoken is None:
             return False
