@@ -6,7 +6,7 @@ import { announce, toast } from "./dom.js";
 import { showLatency } from "./latency.js";
 import { player } from "./player.js";
 import { settings } from "./settings.js";
-import { closePage, showSources } from "./sources.js";
+import { closePage, requote, showSources } from "./sources.js";
 import { TurnView } from "./turn-view.js";
 
 const ANNOUNCED = 500; // characters of an answer that are read out by themselves
@@ -153,7 +153,7 @@ export function cutOff(run, text, why) {
   run.text = text;
   bringBack(run);
   const turn = run.view.turn ?? { id: run.id, question: run.view.question, sources: run.sources };
-  run.view.stopped({ ...turn, answer: text }, run.why);
+  run.view.stopped({ ...turn, answer: text, sources: requote(turn.sources, text) }, run.why);
 }
 
 // More is known of how long it took.

@@ -4,6 +4,7 @@ import { api, button, byId, el, icon } from "./dom.js";
 import { paint, spansOf } from "./highlight.js";
 
 const SHORTEST_QUOTE = 20; // characters; what is shorter agrees by chance
+const SENTENCE = /[^.!?。！？\n]+[.!?。！？]*/g;
 
 const state = { sources: [], view: null, spoken: { sources: null, numbers: [], said: "" } };
 
@@ -127,9 +128,35 @@ function showSaid(passage, said) {
   paint("spoken-source", found);
 }
 
+// How the words of `said` are found, however they are spaced; null: too few of them.
+function patternOf(said) {
+  const words = said.replace(/^[\s"'“”„«»*]+|[\s"'“”„«»*]+$/g, "").split(/\s+/);
+  if (words.join("").length < SHORTEST_QUOTE) return null;
+  return new RegExp(words.map((word) => word.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")).join("\\s+"));
+}
+
+// The same sources, with nothing marked but what this answer quotes: less than before, when it was cut short.
+// The server does the same for what it keeps.
+export function requote(sources, answer) {
+  const patterns = (answer.replace(/\s*\[\d+\]/g, "").match(SENTENCE) ?? []).map(patternOf).filter(Boolean);
+  const again = sources.map((source) => ({ ...source, pieces: piecesOf(source.text, patterns) }));
+  if (JSON.stringify(again) === JSON.stringify(sources)) return sources;
+  if (state.sources === sources) showSources(again, true);
+  return again;
+}
+
+function piecesOf(text, patterns) {
+  const spans = patterns.map((pattern) => pattern.exec(text)).filter(Boolean).map((found) => [found.index, found.index + found[0].length]);
+  const edges = [...new Set([0, text.length, ...spans.flat()])].sort((a, b) => a - b);
+  return edges.slice(1).map((end, number) => {
+    const start = edges[number];
+    return [text.slice(start, end), spans.some(([first, last]) => first <= start && end <= last)];
+  });
+}
+
 function quoteIn(passage, said) {
-  const words = said.replace(/^[\s"'“”„«»]+|[\s"'“”„«»]+$/g, "").split(/\s+/);
-  if (words.join("").length < SHORTEST_QUOTE) return [];
+  const pattern = patternOf(said);
+  if (!pattern) return [];
   const places = [];
   let length = 0;
   const walker = document.createTreeWalker(passage, NodeFilter.SHOW_TEXT);
@@ -139,8 +166,7 @@ function quoteIn(passage, said) {
     length += node.length;
     places.push({ node, at: Array.from({ length: node.length }, (_, unit) => begin + unit) });
   }
-  const pattern = words.map((word) => word.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")).join("\\s+");
-  const found = new RegExp(pattern).exec(passage.textContent);
+  const found = pattern.exec(passage.textContent);
   return found ? spansOf(places, found.index, found.index + found[0].length) : [];
 }
 
