@@ -43,6 +43,7 @@ export function listening(cancel) {
 export function mountChat() {
   log = el("div", { class: "log", tabindex: "0", role: "region", "aria-label": "Conversation" });
   byId("chat").replaceChildren(log);
+  keepEnd();
   mountAnswers(log, acts);
   mountCaptions(log);
   byId("latency").setAttribute("aria-label", "How long the last answer took");
@@ -63,6 +64,16 @@ export function mountChat() {
   answers.addEventListener("kept", refreshHistory);
   controls();
   open(state.id);
+}
+
+// When something else takes room, the end of the conversation stays in sight.
+function keepEnd() {
+  let height = 0;
+  const observer = new ResizeObserver(() => {
+    if (height && log.scrollHeight - log.scrollTop - height < 8) log.scrollTop = log.scrollHeight;
+    height = log.clientHeight;
+  });
+  observer.observe(log);
 }
 
 function onKey(event) {

@@ -1,12 +1,18 @@
 // Building the page's nodes and talking to the server. Text always becomes a text node, never HTML.
 
 const TOGETHER = 400; // milliseconds within which announcements are read out as one
+const SHORTEST = 5000; // milliseconds that a message stays which goes away by itself
+const READING = 60; // milliseconds that reading a character takes
 
 const PATHS = {
   send: "M4 12h15M13 6l6 6-6 6",
   stop: "M7 7h10v10H7z",
   mic: "M12 4a2.5 2.5 0 0 0-2.5 2.5v5a2.5 2.5 0 0 0 5 0v-5A2.5 2.5 0 0 0 12 4zM6.5 11.5a5.5 5.5 0 0 0 11 0M12 17v3.5",
   mic_off: "M9.500 8v3.500a2.500 2.500 0 0 0 4.300 1.700M14.500 10V6.500a2.500 2.500 0 0 0-4.800-1M6.500 11.500a5.500 5.500 0 0 0 8.700 4.500M17.500 11.500a5.500 5.500 0 0 1-.5 2.300M12 17v3.500M4.500 4l15 16",
+  record: "M4 12a8 8 0 1 0 16 0a8 8 0 1 0-16 0zM10 12a2 2 0 1 0 4 0a2 2 0 1 0-4 0zM11 12a1 1 0 1 0 2 0a1 1 0 1 0-2 0z",
+  voice: "M4 10.500v3M8 7.500v9M12 4.500v15M16 8v8M20 10.500v3",
+  ready: "M5 12.500l4.500 4.500L19 7.500",
+  warning: "M12 4.500L21 19.500H3zM12 10.500v4M12 17v.2",
   thinking: "M4 12a1 1 0 1 0 2 0a1 1 0 1 0-2 0zM11 12a1 1 0 1 0 2 0a1 1 0 1 0-2 0zM18 12a1 1 0 1 0 2 0a1 1 0 1 0-2 0z",
   copy: "M9 9h10v11H9zM5 15V4h10",
   again: "M19 12a7 7 0 1 1-2.2-5.1M19 4v4.5h-4.5",
@@ -97,8 +103,11 @@ async function reason(response) {
 const live = el("div", { class: "unseen", role: "status", "aria-live": "polite" });
 const toasts = el("div", { class: "toasts" });
 
+// Messages take room of their own at the top of the conversation: whatever they say, they cover nothing.
 export function mountMessages() {
-  document.body.append(live, toasts);
+  document.body.append(live);
+  byId("middle").prepend(toasts);
+  new ResizeObserver(() => document.body.style.setProperty("--messages", `${toasts.offsetHeight}px`)).observe(toasts);
 }
 
 let announced = 0; // performance.now()
@@ -110,12 +119,21 @@ export function announce(text) {
   announced = now;
 }
 
+// A problem stays until it is closed; anything else ("hint", "done") until it has been read. Returns what closes it.
 export function toast(text, kind = "problem") {
   const node = el("div", { class: `toast ${kind}`, role: kind === "problem" ? "alert" : "status" }, el("span", {}, text));
   const close = () => node.remove();
-  node.append(button("Close", { icon: "close", onclick: close }));
+  node.append(button("Close", { icon: "close", class: "plain", onclick: close }));
+  for (const other of [...toasts.children]) if (other.textContent === node.textContent) other.remove(); // said again, not twice
   toasts.append(node);
-  setTimeout(close, kind === "problem" ? 12000 : 4000);
+  if (kind !== "problem") setTimeout(() => leave(node), Math.max(SHORTEST, READING * text.length));
+  return close;
+}
+
+// Not from under the pointer, and not with the focus in it.
+function leave(node) {
+  if (node.matches(":hover, :focus-within")) setTimeout(() => leave(node), 1000);
+  else node.remove();
 }
 
 // On plain http a browser has no clipboard to write to, only the old command.
@@ -130,8 +148,10 @@ export async function copyText(text) {
   if (!copied) throw new Error("not allowed");
 }
 
+// How long something took, as it is written everywhere: 430 ms, 1.2 s.
 export function seconds(value) {
-  return value < 1 ? `${Math.round(value * 1000)} ms` : `${value.toFixed(1)} s`;
+  const tens = Math.round(100 * value);
+  return tens < 100 ? `${10 * tens} ms` : `${value.toFixed(1)} s`;
 }
 
 export function recall(name, otherwise) {

@@ -1,9 +1,10 @@
 // How long the last answer took: from the end of speech, or from sending, to each thing that had to happen.
 
-import { byId, el } from "./dom.js";
+import { byId, el, seconds } from "./dom.js";
 import { bar, sureness } from "./sources.js";
 
 const TOTAL = "total";
+const FIRST = [TOTAL, "endpoint", "transcript", "first_token", "first_audio"]; // what is always in sight
 // In the order in which they happen; what an engine or a typed question has not got is left out.
 const STEPS = [
   ["endpoint", "End of speech noticed", "endpoint"],
@@ -24,11 +25,17 @@ export function clearLatency() {
 export function showLatency(turn) {
   const steps = stepsOf(turn.timings);
   const parts = steps.map(({ name, short, at, took }) => figure(name, short, turn.timings[name], explain(turn.timings, name, at, took)));
-  const total = TOTAL in turn.timings ? [figure(TOTAL, "total", turn.timings[TOTAL], "Until the whole answer was there")] : [];
-  byId("latency").replaceChildren(
-    strip(steps),
-    el("div", { class: "figures" }, ...total, ...parts, el("span", { class: "engine" }, turn.engine), el("span", { class: "sure" }, bar(turn.confidence), sureness(turn.confidence))),
-  );
+  if (TOTAL in turn.timings) parts.unshift(figure(TOTAL, "total", turn.timings[TOTAL], "Until the whole answer was there"));
+  const inSight = ({ dataset }) => FIRST.includes(dataset.name);
+  const sure = el("span", { class: "sure" }, bar(turn.confidence), sureness(turn.confidence));
+  const rest = [...parts.filter((part) => !inSight(part)), el("span", { class: "engine" }, turn.engine), sure];
+  byId("latency").replaceChildren(strip(steps), el("div", { class: "figures" }, ...parts.filter(inSight), more(rest)));
+}
+
+// Unfolded, it stays so for the answers that follow.
+function more(nodes) {
+  const open = byId("latency").querySelector("details")?.open ?? false;
+  return el("details", { open }, el("summary", {}, "All steps"), el("div", { class: "figures" }, ...nodes));
 }
 
 // Each step with when it came (seconds from the beginning of the bar) and how long after the one before.
@@ -47,30 +54,26 @@ function stepsOf(timings) {
 function strip(steps) {
   if (!steps.length) return "";
   const segments = steps.map(({ name, long, took }) => {
-    const node = el("span", { class: "segment", "data-step": name, title: `${long}: ${milliseconds(took)}` });
+    const node = el("span", { class: "segment", "data-step": name, title: `${long}: ${seconds(took)}` });
     node.style.flexGrow = String(Math.max(1000 * took, 1)); // less than 1 in all would not fill the strip
     return node;
   });
-  const said = steps.map(({ long, took }) => `${long.toLowerCase()} ${milliseconds(took)}`).join(", ");
+  const said = steps.map(({ long, took }) => `${long.toLowerCase()} ${seconds(took)}`).join(", ");
   return el("span", { class: "strip", role: "img", "aria-label": `Step by step: ${said}` }, ...segments);
 }
 
 function figure(name, text, value, title) {
-  return el("span", { class: "figure", "data-name": name, title }, el("i", { class: "segment", "data-step": name, "aria-hidden": "true" }), `${text} `, el("b", {}, milliseconds(value)));
+  return el("span", { class: "figure", "data-name": name, title }, el("i", { class: "segment", "data-step": name, "aria-hidden": "true" }), `${text} `, el("b", {}, seconds(value)));
 }
 
 function explain(timings, name, at, took) {
   const since = "endpoint" in timings || name === "transcript" ? "the end of speech" : "the question was sent";
-  return `${milliseconds(timings[name])} after ${since}; ${milliseconds(took)} after the step before`;
-}
-
-export function milliseconds(value) {
-  return `${Math.round(1000 * value).toLocaleString("en")} ms`;
+  return `${seconds(timings[name])} after ${since}; ${seconds(took)} after the step before`;
 }
 
 // The same as a list, below an answer.
 export function figures(turn) {
-  const rows = [...STEPS, [TOTAL, "All"]].filter(([name]) => name in turn.timings).flatMap(([name, text]) => [el("dt", {}, text), el("dd", {}, milliseconds(turn.timings[name]))]);
+  const rows = [...STEPS, [TOTAL, "All"]].filter(([name]) => name in turn.timings).flatMap(([name, text]) => [el("dt", {}, text), el("dd", {}, seconds(turn.timings[name]))]);
   const sure = `${sureness(turn.confidence)}, ${Math.round(100 * turn.confidence)} %`;
   return el("dl", {}, el("dt", {}, "Engine"), el("dd", {}, turn.engine), el("dt", {}, "Retrieval is sure"), el("dd", {}, sure), ...rows);
 }

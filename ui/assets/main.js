@@ -16,7 +16,15 @@ function ready() {
   return PLACES.every((id) => document.getElementById(id)) && document.querySelector("#question textarea");
 }
 
+// A frame around what can be scrolled is for people who go there by key; a click and then any key is not that.
+function watchKeys() {
+  const tabbing = (on) => document.body.classList.toggle("tabbing", on);
+  document.addEventListener("keydown", ({ key }) => key === "Tab" && tabbing(true), { capture: true });
+  document.addEventListener("pointerdown", () => tabbing(false), { capture: true });
+}
+
 function start() {
+  watchKeys();
   mountMessages();
   mountSources();
   mountSettings();
@@ -26,7 +34,7 @@ function start() {
   const tools = el("div", { class: "talk-tools" });
   byId("talk").after(tools);
   mountTalk();
-  tools.append(...byId("actions").querySelectorAll(".push, .mute-mic, .level"));
+  tools.append(...[".push", "#mic", ".mute-mic", ".level"].map((one) => byId("actions").querySelector(one)));
   mountMic();
   mountLibrary();
   document.body.classList.add("parley-ready");

@@ -13,7 +13,7 @@ const state = { phase: "idle", recorder: null };
 export function mountMic() {
   phase("idle");
   byId("mic").addEventListener("click", press);
-  talk.addEventListener("change", allow);
+  talk.addEventListener("change", draw);
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape" && state.phase === "recording") cancel();
   });
@@ -21,20 +21,19 @@ export function mountMic() {
 
 function phase(name) {
   state.phase = name;
+  byId("talk").disabled = name !== "idle"; // one of them has the microphone
+  draw();
+}
+
+function draw() {
+  const name = state.phase;
   const mic = byId("mic");
   mic.dataset.state = name;
   mic.setAttribute("aria-pressed", String(name === "recording"));
-  byId("talk").disabled = name !== "idle"; // one of them has the microphone
-  allow();
+  mic.disabled = name === "writing" || talk.on; // while a conversation goes on, it has the microphone
   if (name === "recording") label(mic, "stop", "Done", "Stop recording");
   else if (name === "writing") label(mic, "mic", "Writing…", "Writing down what you said");
-  else label(mic, "mic", "Record", "Record a question");
-}
-
-// While a conversation goes on, it has the microphone.
-function allow() {
-  byId("mic").style.display = talk.on ? "none" : "";
-  byId("mic").disabled = state.phase === "writing" || talk.on;
+  else label(mic, "record", "Record", talk.on ? "Record: not while a conversation goes on" : "Record one question");
 }
 
 function press() {

@@ -8,6 +8,7 @@ import { socket } from "./socket.js";
 
 const TELL = 200; // milliseconds between two words to the server about how far a turn has been played
 const REMEMBERED = 64; // reports: a second
+const AGAIN = 10 * 60 * 1000; // milliseconds within which the voice says nothing twice about itself
 
 class Player extends EventTarget {
   constructor() {
@@ -21,6 +22,7 @@ class Player extends EventTarget {
     this.context = null;
     this.output = null;
     this.over = true; // whether the turn's last chunk has come
+    this.noticed = new Map(); // what the voice said about itself → performance.now()
     this.run = 0; // what the output plays: another number for each turn, and for what replaces its beginning
     this.left = Promise.resolve({ turn: 0, samples: 0 }); // how far the last turn was played that was cut off
     this.position = 0; // samples of the turn given to the loudspeaker
@@ -121,7 +123,7 @@ class Player extends EventTarget {
     this.muted = muted;
     remember("muted", muted);
     this.gain?.gain.setTargetAtTime(muted ? 0 : 1, this.context.currentTime, 0.002); // no click
-    announce(muted ? "Sound is off." : "Sound is on.");
+    announce(muted ? "The voice is muted." : "The voice is on.");
     this.#changed();
   }
 
@@ -281,12 +283,21 @@ class Player extends EventTarget {
       interrupted: current(() => this.silence()),
       flush: current(() => this.#flush()),
       end: current(() => this.#end()),
-      notice: current(({ message }) => toast(message)),
+      notice: ({ detail }) => this.#notice(detail),
       key: () => this.#changed(),
       lost: () => this.#lost(),
     };
     for (const [type, handle] of Object.entries(handlers)) socket.addEventListener(type, handle);
     socket.connect();
+  }
+
+  // What belongs to no turn is a problem with what was said; of a turn, it is how that is spoken.
+  #notice({ turn, message }) {
+    if (!turn) toast(message);
+    else if (turn === this.turn && performance.now() - (this.noticed.get(message) ?? -Infinity) > AGAIN) {
+      this.noticed.set(message, performance.now());
+      toast(message, "hint");
+    }
   }
 
   #flush() {

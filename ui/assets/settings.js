@@ -4,10 +4,13 @@ import { api, button, byId, el, icon, recall, remember } from "./dom.js";
 import { player } from "./player.js";
 
 const OFF = "off";
+// What an engine can be, the most pressing first: as the page says it, and its icon.
+const STATES = { failed: ["failed", "close"], asking: ["waits", "down_line"], loading: ["loading", "again"], weak: ["weak", "warning"], ready: ["ready", "ready"] };
 const NAMES = { llm: "Answers", embedder: "Search", asr: "Listens", tts: "Speaks" };
 
 export const settings = {
   voices: [],
+  engines: [],
   voice: recall("voice", ""),
   speed: recall("speed", 1),
   sendAtOnce: recall("sendAtOnce", false),
@@ -21,14 +24,15 @@ let voiceNote;
 
 export function mountSettings() {
   byId("brand").replaceChildren(el("span", { class: "logo" }, icon("book")), el("span", { class: "name" }, "Parley"));
-  const mute = button("Mute", { class: "plain mute", onclick: () => player.mute(!player.muted) });
+  const mute = button("Mute the voice", { class: "plain mute", onclick: () => player.mute(!player.muted) });
   let shown;
   const showMute = () => {
     if (shown === player.muted) return; // a button that is drawn anew between press and release is not clicked
     shown = player.muted;
     mute.replaceChildren(icon(player.muted ? "mute" : "sound"));
-    mute.setAttribute("aria-pressed", String(player.muted));
-    mute.title = player.muted ? "Sound is off" : "Mute";
+    mute.dataset.state = player.muted ? "muted" : "";
+    mute.title = player.muted ? "Unmute the voice" : "Mute the voice";
+    mute.setAttribute("aria-label", mute.title);
   };
   player.addEventListener("change", showMute);
   showMute();
@@ -120,15 +124,13 @@ export function setUser(name) {
   signOut.replaceChildren(el("button", { class: "logout" }, `Sign out ${name}`));
 }
 
-let shownEngines = "";
-
 // The line that says which engines are active; opened, why and how to change them.
 export function setEngines(engines) {
-  if (JSON.stringify(engines) === shownEngines) return;
-  shownEngines = JSON.stringify(engines);
+  if (JSON.stringify(engines) === JSON.stringify(settings.engines)) return;
+  settings.engines = engines;
   const open = byId("engines").querySelector("details")?.open ?? false;
   const line = engines.map(({ kind, name, state }) =>
-    el("span", { class: `engine ${state}` }, el("span", { class: "kind" }, NAMES[kind]), " ", name, state === "ready" ? null : el("em", {}, ` ${state === "asking" ? "waits" : state}`)),
+    el("span", { class: `engine ${state}` }, el("span", { class: "kind" }, NAMES[kind]), " ", name, state === "ready" ? null : el("em", {}, ` ${STATES[state][0]}`)),
   );
   const rows = engines.map((engine) =>
     el(
@@ -141,8 +143,15 @@ export function setEngines(engines) {
       engine.state === "asking" ? el("button", { type: "button", onclick: () => api("/api/agree", { method: "POST" }) }, "Download it") : null,
     ),
   );
-  const details = el("details", { class: "menu" }, el("summary", { title: "Which engines are active, and how to change them" }, ...line), el("ul", { class: "panel" }, ...rows));
+  const details = el("details", { class: "menu" }, el("summary", { title: "Which engines are active, and how to change them" }, overall(engines), ...line), el("ul", { class: "panel" }, ...rows));
   details.open = open;
   closesByItself(details);
   byId("engines").replaceChildren(details);
+}
+
+// All of them in a word, where there is no room for the line.
+function overall(engines) {
+  const state = Object.keys(STATES).find((one) => engines.some((engine) => engine.state === one)) ?? "loading";
+  const [text, image] = STATES[state];
+  return el("span", { class: `overall ${state}` }, icon(image), `Engines: ${text}`);
 }

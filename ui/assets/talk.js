@@ -12,6 +12,7 @@ const TAP = 200; // milliseconds that the space bar or the button must be held t
 const TAIL = 150; // milliseconds after letting go in which the last sound still arrives
 const EARLY = 31; // frames kept until the server listens: a second
 const SAY = 1000; // milliseconds between two announcements
+const NOTHING = 1000; // milliseconds after letting go in which the server has noticed whatever was said
 const SLOW = 10000; // milliseconds between two words about a slow connection
 const DRIFT = 0.005; // seconds that two audio clocks may drift apart before their distance is taken anew
 const HOW = "Hold the space bar, or the button Hold, while you speak; let go when you have finished.";
@@ -22,14 +23,14 @@ const CONTROL = `${FIELD}, button, a[href], summary, audio, video, [role='button
 
 // What the button shows: icon, text, what a press does; and what is announced.
 const LOOKS = {
-  idle: ["sound", "Talk", "Talk: begin a conversation by voice", "The conversation by voice has ended."],
+  idle: ["voice", "Talk", "Talk: begin a conversation by voice", "The conversation by voice has ended."],
   connecting: ["again", "Connecting", "Connecting. Press to cancel"],
   listening: ["mic", "Listening", "Listening. Press to end the conversation", "Listening."],
   hearing: ["mic", "Hearing you", "Listening, and hearing you. Press to end the conversation"],
   thinking: ["thinking", "Thinking", "Thinking. Press to end the conversation", "Thinking."],
   speaking: ["sound", "Speaking", "Speaking; talk to interrupt. Press to end the conversation", "Speaking."],
-  muted: ["mic_off", "Muted", "The microphone is muted. Press to end the conversation", "Microphone muted."],
-  waiting: ["mic_off", "Hold to talk", "The microphone listens while you hold the space bar. Press to end the conversation", "Hold the space bar to talk."],
+  muted: ["mic_off", "Muted", "Microphone muted. Press to end the conversation; M unmutes", "Microphone muted."],
+  waiting: ["mic", "Hold to talk\u00a0· press to end", "The microphone listens while you hold the space bar or the button Hold. Press to end the conversation", "Hold the space bar to talk."],
 };
 
 // The distance between two audio clocks, which are read in steps: smoothed, and held still, so that times stay even.
@@ -57,6 +58,8 @@ class Talk extends EventTarget {
     this.muted = this.held = this.push = false; // push: it hears only what is said while the key is held
     this.server = { state: "listening", hearing: false };
     this.words = "";
+    this.hold = null; // the last one: whether anything was noticed in it, and whether that is still to be answered
+    this.warned = false; // that the recogniser is weak
     this.frames = this.lost = 0; // sent, and dropped, since the conversation began
     this.said = "idle";
     this.saidAt = this.slowAt = -Infinity;
@@ -112,7 +115,7 @@ class Talk extends EventTarget {
     socket.tell({ type: "quiet" });
     this.microphone?.close();
     clearTimeout(this.tail);
-    Object.assign(this, { attempt: null, microphone: null, joined: false, held: false, tail: null, words: "" });
+    Object.assign(this, { attempt: null, microphone: null, joined: false, held: false, tail: null, hold: null, words: "" });
     this.#changed();
     if (problem) toast(problem);
   }
@@ -130,6 +133,7 @@ class Talk extends EventTarget {
     clearTimeout(this.tail);
     const goesOn = Boolean(this.tail);
     Object.assign(this, { held: true, tail: null, downAt: performance.now() });
+    this.hold = { noticed: false, open: false, over: ["thinking", "speaking"].includes(this.state) };
     if (!this.on) this.start({ push: true });
     else if (this.joined && !goesOn) socket.tell({ type: "push", down: true });
     this.#quieten();
@@ -148,8 +152,22 @@ class Talk extends EventTarget {
   #upNow() {
     this.tail = null;
     if (this.joined) socket.tell({ type: "push", down: false });
+    this.#expect(this.hold);
     this.#quieten();
     this.#changed();
+  }
+
+  // Where nothing at all was noticed, the server has nothing to tell.
+  #expect(hold) {
+    if (!this.joined || hold.over) return; // over an answer it has been for its silence
+    hold.open = true;
+    setTimeout(() => hold.noticed || this.#unheard(hold), NOTHING);
+  }
+
+  #unheard(hold) {
+    if (hold?.open && hold === this.hold && this.on && !this.words) toast("I heard nothing.", "hint");
+    if (hold) hold.open = false;
+    this.words = "";
   }
 
   #quieten() {
@@ -180,10 +198,20 @@ class Talk extends EventTarget {
     if (this.held || this.tail) socket.tell({ type: "push", down: true });
     else if (this.push && !this.broken) toast(`The microphone is ready. ${HOW}`, "hint");
     for (const [frame, time] of this.early.splice(0)) this.#send(frame, time);
-    if (notice) toast(notice);
-    if (this.broken) toast("The connection is back, and the conversation goes on. What was being said is lost: say it again.");
+    if (notice) toast(notice, "hint");
+    if (this.broken) toast("The connection is back, and the conversation goes on. What was being said is lost: say it again.", "hint");
+    this.closeLoss?.();
     this.broken = false;
+    this.#warn();
     this.#changed();
+  }
+
+  // Once a page: a person who is misheard should know that it need not be so.
+  #warn() {
+    const weak = settings.engines.find(({ kind, state }) => kind === "asr" && state === "weak");
+    if (!weak || this.warned) return;
+    this.warned = true;
+    toast([weak.why, weak.remedy].filter(Boolean).join(" "), "hint");
   }
 
   #lost() {
@@ -191,7 +219,7 @@ class Talk extends EventTarget {
     if (this.joined) player.silence();
     this.broken = true;
     this.#join();
-    toast("The connection is lost. What was being said is lost with it; the conversation goes on when it is back.");
+    this.closeLoss = toast("The connection is lost. What was being said is lost with it; the conversation goes on when it is back.");
   }
 
   // A wish that has changed is told when it disturbs nobody.
@@ -270,18 +298,24 @@ class Talk extends EventTarget {
       refused: ({ message }) => this.end(message),
       state: ({ state, hearing }) => {
         this.server = { state, hearing };
+        if (this.hold && hearing) this.hold.noticed = true;
         this.#changed();
         this.#renew();
       },
       words: ({ text }) => (this.words = text),
-      unheard: () => (this.words = ""),
-      asked: ({ turn }) => this.wish?.speak && player.turn !== turn && player.begin(turn),
+      unheard: () => this.#unheard(this.hold),
+      asked: ({ turn }) => this.#asked(turn),
       slow: () => this.#slow(),
       impossible: () => (this.on ? this.end(IMPOSSIBLE) : toast(IMPOSSIBLE)),
     };
     for (const [type, handle] of Object.entries(handlers)) socket.addEventListener(type, ({ detail }) => handle(detail));
     for (const type of ["key", "impossible"]) socket.addEventListener(type, draw);
     player.addEventListener("change", () => this.#renew());
+  }
+
+  #asked(turn) {
+    this.hold = null;
+    if (this.wish?.speak && player.turn !== turn) player.begin(turn);
   }
 
   #slow() {
@@ -301,18 +335,17 @@ export function asking(text) {
 }
 
 const meter = el("meter", { class: "level", min: 0, max: 1, "aria-label": "Microphone level", title: "How loud the microphone is" });
-const mute = button("Mute the microphone (M)", { class: "mute-mic", onclick: () => talk.toggleMute() });
+const mute = button("Mute the microphone", { class: "mute-mic", "aria-keyshortcuts": "M", onclick: () => talk.toggleMute() });
 const hold = button("Hold to talk (or hold the space bar)", { icon: "mic", class: "push" }, el("span", { class: "label" }, "Hold"));
 let drawn = "";
 
 function draw() {
   const look = talk.look;
   const node = byId("talk");
-  Object.assign(node.dataset, { state: talk.state, hearing: talk.hearing });
+  Object.assign(node.dataset, { state: talk.state, look, hearing: talk.hearing });
   node.setAttribute("aria-pressed", String(talk.on));
   node.setAttribute("aria-busy", String(look === "connecting"));
-  for (const one of [mute, meter]) one.style.display = talk.on ? "" : "none";
-  mute.setAttribute("aria-pressed", String(talk.muted));
+  for (const one of [mute, meter]) one.style.visibility = talk.on ? "" : "hidden"; // its place is kept
   mute.dataset.state = talk.muted ? "muted" : "";
   hold.setAttribute("aria-pressed", String(talk.held));
   const wanted = `${look} ${talk.muted} ${socket.impossible}`;
@@ -321,8 +354,9 @@ function draw() {
   const [image, text, hint] = LOOKS[look];
   label(node, image, text, socket.impossible && !talk.on ? IMPOSSIBLE : hint);
   mute.replaceChildren(icon(talk.muted ? "mic_off" : "mic"));
-  mute.title = talk.muted ? "The microphone is muted: hear me again (M)" : "Mute the microphone (M)";
-  mute.setAttribute("aria-label", mute.title);
+  const does = talk.muted ? "Unmute the microphone" : "Mute the microphone";
+  mute.title = `${does} (M)`;
+  mute.setAttribute("aria-label", does);
   for (const child of [...node.children, ...mute.children]) child.style.pointerEvents = "none"; // drawn anew under a finger, a button is still pressed
 }
 
