@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import hypothesis
 import pytest
 
 from rag.embeddings import MINILM, Embedder, open_embedder
+
+hypothesis.settings.register_profile("parley", deadline=None)  # machines are busy; a slow example is no fault
+hypothesis.settings.load_profile("parley")
 
 
 @pytest.fixture(scope="session")
