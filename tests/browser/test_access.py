@@ -95,6 +95,33 @@ def test_the_keyboard_is_enough(site: Site) -> None:
     expect(live).to_have_count(1)
 
 
+def test_only_keys_that_go_there_frame_the_conversation(site: Site, ask: Ask) -> None:
+    page = site.open()
+    ask(page, "When does it close?")
+    expect(page.locator("#chat .answer-done")).to_be_visible()
+    frame = "getComputedStyle(document.querySelector('.log')).outlineStyle"
+    page.locator(".log").click(position={"x": 5, "y": 5})
+    page.keyboard.press("Shift")
+    page.keyboard.press("ArrowDown")
+    assert page.evaluate("document.activeElement.className") == "log"
+    assert page.evaluate(frame) == "none"
+    page.keyboard.press("Tab")
+    page.keyboard.press("Shift+Tab")
+    assert page.evaluate("document.activeElement.className") == "log"
+    assert page.evaluate(frame) == "solid"
+
+
+def test_on_a_phone_one_button_tells_how_the_engines_are(site: Site) -> None:
+    page = site.open(viewport={"width": 390, "height": 844})
+    button = page.locator("#engines summary")
+    expect(button.locator(".overall")).to_have_text("Engines: weak")
+    for name in button.locator(".engine").all():
+        expect(name).to_be_hidden()
+    button.click()
+    expect(page.locator("#engines .panel")).to_be_in_viewport(ratio=1)
+    expect(page.locator("#engines .panel li")).to_have_count(4)
+
+
 @pytest.mark.parametrize(
     ("scheme", "width"), [("light", 360), ("dark", 800), ("dark", 1280), ("light", 1280)]
 )

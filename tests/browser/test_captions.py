@@ -205,6 +205,80 @@ def test_a_live_turn_looks_like_a_typed_one_and_is_cut_to_what_was_heard(stage: 
     expect(page.locator("#stop")).to_be_disabled()
 
 
+def test_sources_mark_only_what_was_heard_of_an_interrupted_answer(stage: Stage) -> None:
+    page, server = stage.talking()
+    quoted = [
+        {**SHOWN[0], "pieces": [["Visitors may climb.\n", False], [SOURCES[0].text[20:], True]]},
+        {**SHOWN[1], "pieces": [[SOURCES[1].text, True]]},
+    ]
+    said = "The lamp room closes at half past five in winter. [1] The local masons were paid in fish. [2]"
+    server.asked()
+    server.line("sources", sources=quoted)
+    server.line("token", text=said)
+    marks = page.locator("#sources mark")
+    expect(marks).to_have_text(["The lamp room closes at half past five in winter.", SOURCES[1].text])
+    server.tell("interrupted", turn=LIVE, answer=said[:53])
+    expect(marks).to_have_text(["The lamp room closes at half past five in winter."])
+    server.tell("interrupted", turn=LIVE, answer="The lamp room closes at half")
+    expect(marks).to_have_text(["The lamp room closes at half"])
+    server.tell("interrupted", turn=LIVE, answer="The lamp")
+    expect(marks).to_have_count(0)
+    expect(page.locator("#sources .card")).to_have_count(2)
+
+
+@pytest.mark.parametrize(("width", "height"), [(390, 844), (800, 740), (1280, 800)])
+def test_a_message_covers_nothing(stage: Stage, width: int, height: int) -> None:
+    page, server = stage.speaking(viewport={"width": width, "height": height})
+    server.mark(CLOSES)
+    server.tell("notice", turn=0, message="What you said cannot be written down. Say it again.")
+    toast = page.locator(".toast.problem")
+    expect(toast).to_be_in_viewport(ratio=1)
+    covered = toast.evaluate(
+        """(toast) => {
+             const own = toast.getBoundingClientRect();
+             const meets = (node) => {
+               const { left, right, top, bottom } = node.getBoundingClientRect();
+               return left < own.right && own.left < right && top < own.bottom && own.top < bottom;
+             };
+             const others = "#top, .log, .captions, #composer, #latency, #sources";
+             return [...document.querySelectorAll(others)].filter(meets)
+               .filter((node) => node.checkVisibility({visibilityProperty: true}))
+               .map((node) => node.id || node.className); }"""
+    )
+    assert covered == []
+    if width < 860:
+        page.locator(".drawer-sources").click()
+        expect(page.locator("#right")).to_be_visible()
+        page.wait_for_function(
+            """() => document.querySelector("#right").getBoundingClientRect().top
+                 >= document.querySelector(".toast").getBoundingClientRect().bottom"""
+        )
+
+
+def test_what_is_only_information_goes_when_it_has_been_read(site: Site) -> None:
+    page = site.open()
+    page.clock.install()
+    page.evaluate(
+        """async () => { const { toast } = await import("/parley/dom.js");
+                         toast("A problem."); toast("A problem."); toast("Information.", "hint"); }"""
+    )
+    problem, hint = page.locator(".toast.problem"), page.locator(".toast.hint")
+    hint.hover()
+    page.clock.run_for(60_000)
+    expect(hint).to_be_visible()
+    hint.get_by_role("button", name="Close").focus()
+    page.mouse.move(1, 1)
+    page.clock.run_for(60_000)
+    expect(hint).to_be_visible()
+    page.locator("#question textarea").focus()
+    page.clock.run_for(2_000)
+    expect(hint).to_have_count(0)
+    page.clock.run_for(60_000)
+    expect(problem).to_have_count(1)  # though it was said twice
+    problem.get_by_role("button", name="Close").click()
+    expect(page.locator(".toast")).to_have_count(0)
+
+
 def test_an_interrupted_answer_is_marked_after_a_reload(stage: Stage) -> None:
     page, _ = stage.open()
     new = "async () => (await (await fetch('/api/conversations', {method: 'POST'})).json()).id"
@@ -375,28 +449,33 @@ def test_each_step_of_the_last_turn_is_shown_with_its_time(stage: Stage) -> None
     server.asked()
     server.done("At five.", retrieval=0.55, first_token=0.6, total=2.3456)
     server.tell("latency", turn=LIVE, timings={"endpoint": 0.4, "transcript": 0.52, "first_sentence": 0.61})
-    server.tell("latency", turn=LIVE, timings={"audio_sent": 0.62, "first_audio": 0.7})
+    server.tell("latency", turn=LIVE, timings={"audio_sent": 0.62, "first_audio": 0.996})
     figures = page.locator("#latency .figure")
     expect(figures).to_have_text(
         [
-            "total 2,346 ms",
+            "total 2.3 s",
             "endpoint 400 ms",
             "transcript 520 ms",
-            "retrieval 550 ms",
             "first token 600 ms",
+            "first audio 1.0 s",
+            "retrieval 550 ms",
             "first sentence 610 ms",
             "audio sent 620 ms",
-            "first audio 700 ms",
         ]
     )
+    rest = page.locator("#latency details .figure")
+    expect(rest).to_have_count(3)
+    expect(rest.first).to_be_hidden()
+    page.locator("#latency summary").click()
+    expect(rest.first).to_be_visible()
     strip = page.get_by_role("img", name="Step by step")
     expect(strip.locator(".segment")).to_have_count(7)
     expect(strip.locator("[data-step=transcript]")).to_have_attribute("title", "Transcript: 120 ms")
     expect(page.locator("#latency [data-name=first_audio]")).to_have_attribute(
-        "title", "700 ms after the end of speech; 80 ms after the step before"
+        "title", "1.0 s after the end of speech; 380 ms after the step before"
     )
     widths = strip.evaluate("node => [...node.children].map((one) => one.getBoundingClientRect().width)")
-    assert widths[0] == max(widths)
+    assert widths[0] > widths[1]
     whole = strip.bounding_box()
     assert whole is not None
     assert sum(widths) > 0.95 * whole["width"]

@@ -26,7 +26,8 @@ export function showLatency(turn) {
   const steps = stepsOf(turn.timings);
   const parts = steps.map(({ name, short, at, took }) => figure(name, short, turn.timings[name], explain(turn.timings, name, at, took)));
   if (TOTAL in turn.timings) parts.unshift(figure(TOTAL, "total", turn.timings[TOTAL], "Until the whole answer was there"));
-  const inSight = ({ dataset }) => FIRST.includes(dataset.name);
+  const first = "endpoint" in turn.timings ? FIRST : [...FIRST, "retrieval"]; // a typed question has fewer
+  const inSight = ({ dataset }) => first.includes(dataset.name);
   const sure = el("span", { class: "sure" }, bar(turn.confidence), sureness(turn.confidence));
   const rest = [...parts.filter((part) => !inSight(part)), el("span", { class: "engine" }, turn.engine), sure];
   byId("latency").replaceChildren(strip(steps), el("div", { class: "figures" }, ...parts.filter(inSight), more(rest)));
