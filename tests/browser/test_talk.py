@@ -296,11 +296,14 @@ def test_mute_by_button_and_key(server: Server) -> None:
     mute = page.locator(".mute-mic")
     expect(mute).to_be_hidden()
     begin(server)
+    expect(mute).to_have_accessible_name("Mute the microphone")
     mute.click()
     assert server.wait("mute") == {"type": "mute", "on": True}
     expect(page.locator("#talk")).to_have_attribute("data-state", "muted")
     expect(page.locator("#talk")).to_have_text("Muted")
-    expect(mute).to_have_attribute("aria-pressed", "true")
+    ends = "Microphone muted. Press to end the conversation; M unmutes"
+    expect(page.locator("#talk")).to_have_accessible_name(ends)
+    expect(mute).to_have_accessible_name("Unmute the microphone")
     page.wait_for_timeout(60)
     sent = len(server.frames)
     page.wait_for_timeout(200)
@@ -339,7 +342,7 @@ def test_push_to_talk(server: Server, by: str) -> None:
     let_go()
     assert server.wait("push", 2) == {"type": "push", "down": False}
     expect(page.locator("#talk")).to_have_attribute("data-state", "muted")
-    expect(page.locator("#talk")).to_have_text("Hold to talk")
+    expect(page.locator("#talk")).to_have_text("Hold to talk · press to end")
     sent = len(server.frames)
     page.wait_for_timeout(150)
     assert len(server.frames) == sent  # it hears only while it is held
@@ -364,6 +367,76 @@ def test_a_tap_says_how_to_hold_and_typing_does_not_talk(server: Server) -> None
     expect(page.locator(".toast")).to_contain_text("Hold the space bar")
     page.wait_for_timeout(300)
     assert server.said("push") == []
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_hold_without_words_says_that_nothing_was_heard(server: Server, told: bool) -> None:
+    page = server.page
+    page.keyboard.down("Space")
+    server.wait("talk")
+    server.tell(**TALKING)
+    server.wait("push")
+    if told:  # a breath; without anything the server has nothing to tell
+        server.tell(type="state", state="listening", hearing=True)
+    page.keyboard.up("Space")
+    server.wait("push", 2)
+    if told:
+        server.tell(type="unheard")
+    nothing = page.locator(".toast", has_text="I heard nothing.")
+    expect(nothing).to_have_count(1)
+    page.keyboard.down("Space")
+    server.wait("push", 3)
+    nothing.get_by_role("button", name="Close").click()
+    server.tell(type="words", text="When does it close", final=False)
+    page.keyboard.up("Space")
+    server.wait("push", 4)
+    server.tell(type="asked", turn=TURN, conversation="c1", question="When does it close?")
+    page.wait_for_timeout(1100)
+    expect(nothing).to_have_count(0)
+
+
+def test_a_weak_recogniser_is_named_once_a_page(server: Server) -> None:
+    page = server.page
+    expect(page.locator("#engines")).to_contain_text("weak")
+    weak = page.locator(".toast.hint", has_text="It often mishears. For Whisper, connect once.")
+    begin(server)
+    expect(weak).to_be_visible()
+    weak.get_by_role("button", name="Close").click()
+    page.locator("#talk").click()
+    begin_again = len(server.said("talk")) + 1
+    page.locator("#talk").click()
+    server.wait("talk", begin_again)
+    server.tell(**TALKING)
+    expect(page.locator("#talk")).to_have_attribute("data-state", "listening")
+    expect(weak).to_have_count(0)
+
+
+def test_record_keeps_its_place_while_a_conversation_has_the_microphone(server: Server) -> None:
+    page = server.page
+    names = ("#talk", ".push", "#mic", "#stop", "#send")
+    before = [page.locator(name).bounding_box() for name in names]
+    begin(server)
+    expect(page.locator("#mic")).to_be_disabled()
+    assert [page.locator(name).bounding_box() for name in names] == before
+    page.locator("#talk").click()
+    expect(page.locator("#mic")).to_be_enabled()
+
+
+def test_the_voice_says_a_thing_about_itself_once_in_ten_minutes(server: Server) -> None:
+    page = server.page
+    notice = "gTTS cannot be reached. Another voice speaks."
+    page.clock.install()
+    for turn in (TURN, TURN + 1):
+        begin_turn(page, turn)
+        server.tell(type="notice", turn=turn, message=notice)
+        server.tell(type="notice", turn=turn, message=f"That was turn {turn}.")
+        expect(page.locator(".toast", has_text=f"That was turn {turn}.")).to_be_visible()
+        expect(page.locator(".toast", has_text=notice)).to_have_count(TURN + 1 - turn)
+        page.clock.run_for(6000)  # it has been read, and goes
+        expect(page.locator(".toast")).to_have_count(0)
+    page.clock.run_for(10 * 60 * 1000)
+    server.tell(type="notice", turn=TURN + 1, message=notice)
+    expect(page.locator(".toast")).to_have_text(notice)
 
 
 def test_a_question_typed_meanwhile_goes_to_the_conversation(server: Server) -> None:
@@ -469,7 +542,7 @@ def test_a_microphone_that_is_taken_away_ends_the_conversation(server: Server) -
         """() => { const { track } = window.parleyTalk.microphone;
                    track.stop(); track.dispatchEvent(new Event("ended")); }"""
     )
-    expect(page.locator(".toast")).to_contain_text("The microphone was taken away")
+    expect(page.locator(".toast.problem")).to_contain_text("The microphone was taken away")
     expect(page.locator("#talk")).to_have_attribute("data-state", "idle")
     server.wait("quiet")
 
@@ -524,6 +597,7 @@ def test_a_lost_connection_comes_back_and_the_conversation_with_it(server: Serve
     assert len(server.frames) == before  # nothing is sent to a server that does not listen yet
     server.tell(**TALKING)
     expect(page.locator(".toast", has_text="say it again")).to_be_visible()
+    expect(page.locator(".toast.problem")).to_have_count(0)  # it is none any more
     server.until(lambda: len(server.frames) > before + 5)
     assert [header(frame)[0] for frame in server.frames[before:]] == list(range(len(server.frames) - before))
     expect(page.locator("#talk")).to_have_attribute("data-state", "listening")
@@ -558,7 +632,7 @@ def test_frames_are_dropped_and_counted_where_the_connection_is_slow(server: Ser
     waits = """bytes => Object.defineProperty(window.parleyPlayer.socket.raw, "bufferedAmount",
                  {get: () => bytes, configurable: true})"""
     page.evaluate(waits, 16_000)
-    expect(page.locator(".toast")).to_contain_text("The connection is slow")
+    expect(page.locator(".toast.problem")).to_contain_text("The connection is slow")
     page.wait_for_function("window.parleyTalk.lost > 5")
     page.evaluate(waits, 0)
     sent = len(server.frames)
