@@ -39,7 +39,7 @@ _SPEECH = 0.3  # Silero's probability below which nobody speaks
 _NOTHING = 0.7  # seconds without speech after which a voice over a reply was none
 _TICK = 0.25  # seconds after which the page is told what has changed by itself
 _STOOD_STILL = 1.0  # seconds without a frame after which the microphone's clock is set anew
-_CLOCK_DRIFT = 1e-4  # by how much a microphone's clock may run ahead of ours
+_CLOCK = round(3.0 / FRAME_SECONDS)  # frames by which it is set: a microphone's clock is not ours
 
 
 @dataclass(frozen=True)
@@ -159,6 +159,7 @@ class Conversation:
         self._items: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._recent: deque[Samples] = deque(maxlen=round(KEPT / FRAME_SECONDS))
         self._offset = float("inf")  # time.monotonic() of the stream's first sample
+        self._begun: deque[float] = deque(maxlen=_CLOCK)  # the same by each of the last frames
         self._reply: Reply | None = None  # the last that was let out
         self._asked = ""  # what it answers
         self._unanswered = ""  # a question whose answer was cut off before anything of it was heard
@@ -273,13 +274,15 @@ class Conversation:
         self._await_words(probability)
 
     def _set_clock(self) -> None:
-        """When the stream's first sample was spoken, by the frame that came with the least delay.
+        """When the stream's first sample was spoken, by the latest frame that came with little delay.
 
         A pause of the microphone moves it.
         """
         begun = time.monotonic() - (self._listener.position + FRAME) / RATE
-        moved = begun - self._offset > _STOOD_STILL
-        self._offset = begun if moved else min(self._offset + _CLOCK_DRIFT * FRAME_SECONDS, begun)
+        if begun - self._offset > _STOOD_STILL:
+            self._begun.clear()
+        self._begun.append(begun)
+        self._offset = min(self._begun)
 
     def _await_words(self, probability: float) -> None:
         """A voice over a reply that the listener takes for no utterance was nothing."""
@@ -538,6 +541,7 @@ class Conversation:
         self._listener.reset()
         self._vad.reset()
         self._offset = float("inf")
+        self._begun.clear()
         self._recent.clear()
         self._uttering = False
         self._unheard()
