@@ -346,7 +346,7 @@ def report_false(name: str, mixes: Sequence[Mix], outcomes: Sequence[Outcome]) -
 
 
 def report_caught(name: str, mixes: Sequence[Mix], outcomes: Sequence[Outcome], minimum: float) -> None:
-    """Caught is what was decided for the voice, not for the echo before it, within a second.
+    """Caught is what was decided for the voice, not for the echo before it, within two seconds.
 
     How soon is told of all, and of those who have spoken for `minimum` when it should be decided: somebody
     who says "Stop", and waits a moment, has not.
@@ -358,17 +358,18 @@ def report_caught(name: str, mixes: Sequence[Mix], outcomes: Sequence[Outcome], 
         after = [n for n, at in enumerate(outcome.decided) if at >= mix.begins]
         waits.append((outcome.decided[after[0]] - mix.begins) / RATE if after else np.inf)
         offsets.append((outcome.began[after[0]] - mix.begins) / RATE if after else np.nan)
-    caught = np.array(waits) <= 1
+    caught = np.array(waits) <= 2
     print(
-        f"{name}: {sum(caught)} of {len(caught)} ({np.mean(caught):.1%}) caught within a second, "
+        f"{name}: {sum(caught)} of {len(caught)} ({np.mean(caught):.1%}) caught within two seconds, "
         f"{early} too early"
     )
     steady = np.array([mix.spoken >= minimum for mix in mixes])
+    latest = minimum + LATE
     for who, these in (("all of them", caught), (f"those who speak {minimum} s at once", caught & steady)):
         of = np.array(waits)[these]
         print(
-            f"    {who} ({len(of)}): decided after p50 {np.quantile(of, 0.5):.3f}, p95 "
-            f"{np.quantile(of, 0.95):.3f} s, {np.mean(of <= minimum + LATE):.1%} within {minimum + LATE:.1f} s"
+            f"    {who} ({len(of)}): decided after p50 {np.quantile(of, 0.5):.3f}, "
+            f"p95 {np.quantile(of, 0.95):.3f} s, {np.mean(of <= latest):.1%} within {latest:.2f} s"
         )
     found = np.array(offsets)[caught]
     print(

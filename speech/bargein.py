@@ -24,7 +24,7 @@ FRAME = 512  # samples of a frame, as speech.vad takes them
 BOUNDS = (0.2, 1.0)  # seconds that `minimum` may be
 
 _SPEECH = 0.3  # Silero's probability from which on a frame is speech
-_LOUD = 0.03  # share of the power of those frames that makes speech of others beside them
+_LOUD = 0.01  # share of the power of those frames that makes speech of others beside them
 _BEFORE = 4  # frames at most that Silero is late
 _SURE = 0.4  # share of the speech that has to be so by Silero
 _SLACK = 4  # frames without speech that the stretch has room for
@@ -32,7 +32,7 @@ _LATE = 3  # frames that are not waited for, since the begin of speech is seldom
 _MURMUR = 0.65  # seconds; what stays as even for longer is no murmur
 _EVEN = 3.0  # dB that the shape of a murmur's spectrum varies by at most
 _QUIET = 1e-6  # power below which nobody speaks (-60 dBFS)
-_LEFT = 10 ** (-35 / 10)  # share of the answer's power that an echo canceller may leave
+_LEFT = 10 ** (-38 / 10)  # share of the answer's power that an echo canceller may leave
 _ECHO = 13  # frames in which an echo comes back, 0.4 s
 _EDGES = (100, 400, 700, 1000, 1500, 2200, 3200, 4500, 7800)  # of the bands of a spectrum's shape, Hz
 

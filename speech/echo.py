@@ -188,17 +188,19 @@ class _Room:
     def _cancel(self, heard: Samples, played: Samples) -> Samples:
         self._played = np.concatenate([_spectra(played)[None], self._played[:-1]])
         power = _power(self._played)
-        self._learn(_padded(heard - self._echo()), power)
+        self._learn(_padded(heard - _sound(self._echo())[_BLOCK:]), power)
         echo = self._echo()
-        rest = heard - echo
+        rest = heard - _sound(echo)[_BLOCK:]
         if not rest.dot(rest) <= 4 * heard.dot(heard) + _QUIET:  # led astray: learn again
             self._forget()
-            echo, rest = np.zeros_like(heard), heard
-        self._judge(_power(_padded(echo)), power)
+            echo, rest = np.zeros_like(echo), heard
+        self._judge(_power(echo) * np.float32(0.5), power)
         return rest
 
-    def _echo(self) -> Samples:
-        return _sound((self._played * self._response).sum(axis=0))[_BLOCK:]
+    def _echo(self) -> Spectrum:
+        """Of two blocks, as played; of their sound, only the second block is right."""
+        whole: Spectrum = (self._played * self._response).sum(axis=0)
+        return whole
 
     def _learn(self, rest: Spectrum, power: Power) -> None:
         unsure = (power * self._unsure).sum(axis=0) / 2

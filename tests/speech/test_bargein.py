@@ -128,7 +128,7 @@ def test_what_an_echo_canceller_leaves_of_the_answer_does_not_interrupt() -> Non
 
 def test_while_the_answer_pauses_a_quiet_voice_counts() -> None:
     quiet = 0.03 * placed(voice(), 0.5, 3)
-    assert interruptions(Bargein(), quiet, answer(3)) == []
+    assert interruptions(Bargein(), quiet, 3 * answer(3)) == []
     assert len(interruptions(Bargein(), quiet, np.zeros_like(quiet))) == 1
 
 
