@@ -229,9 +229,9 @@ def make_questions(clips: Sequence[Clip], count: int, seed: int) -> Iterator[Mix
     """`count` questions, each by one of the voices and with every kind of noise."""
     random = np.random.default_rng(seed)
     voices = [EspeakSynthesizer(voice=voice, speed=speed) for voice, speed in VOICES]
-    rows = [json.loads(line) for line in QUESTIONS.read_text("utf-8").splitlines()[:count]]
+    rows = [json.loads(line) for line in QUESTIONS.read_text("utf-8").splitlines()[-count:]]
     for number, row in enumerate(rows):
-        chunks = list(voices[number % len(voices)].synthesize(row["question"]))
+        chunks = list(voices[(number + seed) % len(voices)].synthesize(row["question"]))
         sound = np.concatenate([chunk.samples for chunk in chunks])
         speech = trimmed(decode(wav_bytes(sound, chunks[0].rate)))
         for noise in NOISES:
