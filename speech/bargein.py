@@ -32,7 +32,7 @@ _LATE = 3  # frames that are not waited for, since the begin of speech is seldom
 _MURMUR = 0.65  # seconds; what stays as even for longer is no murmur
 _EVEN = 3.0  # dB that the shape of a murmur's spectrum varies by at most
 _QUIET = 1e-6  # power below which nobody speaks (-60 dBFS)
-_LEFT = 10 ** (-38 / 10)  # share of the answer's power that an echo canceller may leave
+_LEFT = 10 ** (-35 / 10)  # share of the answer's power that an echo canceller may leave
 _ECHO = 13  # frames in which an echo comes back, 0.4 s
 _EDGES = (100, 400, 700, 1000, 1500, 2200, 3200, 4500, 7800)  # of the bands of a spectrum's shape, Hz
 
