@@ -29,6 +29,7 @@ from speech.vad import FRAME, Segment, speech_segments
 __all__ = [
     "ENGINES",
     "Documents",
+    "FinalLive",
     "Live",
     "LiveTranscriber",
     "Stopped",
@@ -120,6 +121,14 @@ class Live(Protocol):
 
     def close(self) -> None:
         """The utterance has ended, or nobody wants to know."""
+
+
+@runtime_checkable
+class FinalLive(Live, Protocol):
+    """A `Live` whose last word is as good as what its engine makes of the recording afterwards."""
+
+    def transcript(self) -> Recognised:
+        """All that was heard so far."""
 
 
 @runtime_checkable

@@ -28,8 +28,8 @@ class Decoder(Protocol):
     def begin(self) -> None:
         """A new utterance."""
 
-    def hear(self, sound: bytes, *, whole: bool = False) -> None:
-        """16-bit samples at 16 kHz, a piece or the `whole` utterance."""
+    def hear(self, sound: bytes) -> None:
+        """The next 16-bit samples at 16 kHz."""
 
     def end(self) -> None:
         """The utterance has ended; `text` is final."""
@@ -95,8 +95,8 @@ class _Free:
     def begin(self) -> None:
         self._check(self._library.ps_start_utt(self._decoder))
 
-    def hear(self, sound: bytes, *, whole: bool = False) -> None:
-        self._check(self._library.ps_process_raw(self._decoder, sound, len(sound) // 2, False, whole))
+    def hear(self, sound: bytes) -> None:
+        self._check(self._library.ps_process_raw(self._decoder, sound, len(sound) // 2, False, False))
 
     def end(self) -> None:
         self._check(self._library.ps_end_utt(self._decoder))
@@ -132,8 +132,8 @@ class _Holding:
     def begin(self) -> None:
         self._decoder.start_utt()
 
-    def hear(self, sound: bytes, *, whole: bool = False) -> None:
-        self._decoder.process_raw(sound, full_utt=whole)
+    def hear(self, sound: bytes) -> None:
+        self._decoder.process_raw(sound)
 
     def end(self) -> None:
         self._decoder.end_utt()

@@ -41,6 +41,7 @@ _AGAIN = tuple(round(seconds * RATE) for seconds in (0.7, 1.4, 2.8, 5.6))
 _FRAME = RATE // 100  # samples
 _USUAL: Mean = np.array([40.0, 3.0, -1.0, *[0.0] * 10])  # the package's first guess at a voice
 _GUESS = 50  # frames of the voice itself that the guess weighs as much as
+_KNOWN = 7 * RATE  # samples after which a voice's mean is known well enough
 
 
 class Sphinx(Engine):
@@ -116,7 +117,7 @@ class Sphinx(Engine):
     def _take(self, generation: str, decoder: Decoder, words: Vocabulary | None) -> None:
         self._generation, self._decoder, self._words = generation, decoder, words
         # The words of English in general take most of a core, and come late.
-        self._spare = _Spare(lambda: _opened(words, "live"), words) if words else None
+        self._spare = _Spare(lambda: _opened(words), words) if words else None
 
     def _made(self, generation: str) -> tuple[str, Decoder, Vocabulary | None]:
         """A decoder for the documents; for English in general where there are none."""
@@ -126,8 +127,8 @@ class Sphinx(Engine):
                 words = vocabulary(self._documents)
             except OSError as error:
                 logger.warning("PocketSphinx knows none of the documents' words: %s", error)
-        decoder = _opened(words, "batch")
-        _said(decoder, np.zeros(RATE, np.float32))  # the first sound takes longer
+        decoder = _opened(words)
+        _said(decoder, np.zeros(RATE, np.float32), lambda: False)  # the first sound takes longer
         return generation, decoder, words
 
     def _recognise(
@@ -146,9 +147,7 @@ class Sphinx(Engine):
         assert self._decoder is not None
         words: list[str] = []
         for utterance in utterances(segments, len(audio)):
-            if stop():
-                raise Stopped
-            words += _said(self._decoder, audio[utterance.start : utterance.end])
+            words += _said(self._decoder, audio[utterance.start : utterance.end], stop)
         return Recognised(self._words.as_written(words) if self._words else " ".join(words), "en")
 
 
@@ -187,9 +186,8 @@ class _Spare:
 class _SphinxLive:
     """One utterance in a borrowed decoder.
 
-    A voice is judged by what differs from its mean, and with a guess at that half of the words are wrong. So
-    the mean is the utterance's own, known for the first time after 0.7 s; whenever there is twice as much of
-    it, the search begins anew with a better one. All in all the work is done twice.
+    Its mean is known for the first time after 0.7 s; whenever there is twice as much of it, the search begins
+    anew with a better one. All in all the work is done twice.
     """
 
     def __init__(self, spare: _Spare, decoder: Decoder) -> None:
@@ -219,6 +217,12 @@ class _SphinxLive:
         if len(self._again) == len(_AGAIN) or self._silent < _NEWS:
             return None
         self._silent = 0
+        return self._text()
+
+    def transcript(self) -> Recognised:
+        return Recognised(self._text(), "en")
+
+    def _text(self) -> str:
         return self._spare.words.as_written(words_of(self._decoder))
 
     def close(self) -> None:
@@ -236,17 +240,14 @@ class _SphinxLive:
     def _learn(self) -> None:
         """The mean of the utterance so far, and all of it once more."""
         del self._again[0]
-        frames = self._at // 2 // _FRAME
-        own = own_mean(self._decoder, self._mean, frames)
+        self._mean = _learnt(self._decoder, self._mean, self._at // 2)
         self._decoder.end()
-        self._mean = (self._mean * _GUESS + own * frames) / (_GUESS + frames)
         self._at = 0
         self._begin()
 
 
-def _opened(words: Vocabulary | None, mean: str) -> Decoder:
-    """A decoder whose mean is that of the whole utterance ("batch") or goes along with it ("live")."""
-    options = {"cmn": mean, "fwdflat": "no"}  # a third of the time for no word fewer wrong
+def _opened(words: Vocabulary | None) -> Decoder:
+    options = {"cmn": "live", "fwdflat": "no"}  # its second search: a third of the time for no word more
     if words:
         options |= {"lm": str(words.model), "dict": str(words.dictionary)}
     try:
@@ -257,13 +258,38 @@ def _opened(words: Vocabulary | None, mean: str) -> Decoder:
         ) from error
 
 
-def _said(decoder: Decoder, samples: Samples) -> list[str]:
-    decoder.begin()
-    try:
-        decoder.hear(to_int16(samples).tobytes(), whole=True)
-    finally:
-        decoder.end()
+def _learnt(decoder: Decoder, begun_with: Mean, samples: int) -> Mean:
+    """A better mean for a voice of which the decoder has heard so many samples.
+
+    A voice is judged by what differs from its mean; with a guess at that, one word in seven more is wrong.
+    """
+    frames = samples // _FRAME
+    return (begun_with * _GUESS + own_mean(decoder, begun_with, frames) * frames) / (_GUESS + frames)
+
+
+def _said(decoder: Decoder, samples: Samples, stop: ShouldStop) -> list[str]:
+    """The words of an utterance, heard twice: the second time with the voice's own mean."""
+    _hear(decoder, _USUAL, samples[:_KNOWN], stop)
+    mean = _learnt(decoder, _USUAL, min(len(samples), _KNOWN))
+    decoder.end()
+    _hear(decoder, mean, samples, stop)
+    decoder.end()
     return words_of(decoder)
+
+
+def _hear(decoder: Decoder, mean: Mean, samples: Samples, stop: ShouldStop) -> None:
+    """Begin an utterance and hear `samples`; the caller ends it."""
+    set_mean(decoder, mean)
+    decoder.begin()
+    sound = to_int16(samples).tobytes()
+    try:
+        for at in range(0, len(sound), 2 * _PIECE):
+            if stop():
+                raise Stopped
+            decoder.hear(sound[at : at + 2 * _PIECE])
+    except BaseException:
+        decoder.end()
+        raise
 
 
 def utterances(segments: list[Segment], length: int) -> Iterator[Segment]:

@@ -56,7 +56,23 @@ class Words(Protocol):
 
     def feed(self, samples: Samples) -> None: ...
 
+    def transcript(self) -> Callable[[Callable[[], bool]], Said | None] | None:
+        """Ask for all that was fed so far; None where a transcript of the recording is better.
+
+        The result waits for it, also after `close`; None if there is none after all.
+        """
+
     def close(self) -> None: ...
+
+
+class Said(Protocol):
+    """What a recogniser understood."""
+
+    @property
+    def text(self) -> str: ...
+
+    @property
+    def language(self) -> str | None: ...
 
 
 class Reply(Protocol):
@@ -166,7 +182,9 @@ class Conversation:
         self._guess: _Guess | None = None
         self._decided: list[_Guess] = []  # not settled yet
         self._live: Words | None = None
+        self._from_begin = False  # it hears the utterance from its first sample on
         self._uttering = False  # between Began and Ended or Dropped
+        self._began = 0  # sample of the stream at which the utterance begins
         self._hearing = False  # the person is told that they are heard
         self._paused = False  # the reply is silent until it is known whether the voice over it has words
         self._nothing = 0.0  # seconds without speech since then
@@ -305,8 +323,8 @@ class Conversation:
 
     def _listened(self, event: Event, *, floor: bool) -> None:
         match event:
-            case Began():
-                self._uttering = True
+            case Began(start):
+                self._uttering, self._began = True, start
                 self._drop_guess()
                 if floor:
                     self._begin_words()
@@ -329,10 +347,10 @@ class Conversation:
     # Words while they are spoken
 
     def _begin_words(self) -> None:
-        """Show that somebody is heard, and what."""
-        if self._hearing:
-            return
+        """Show what the person says, from the utterance's first sample on."""
         self._hearing = True
+        if self._live is not None:
+            return
         told: list[Words | None] = []
 
         def on_text(text: str) -> None:
@@ -342,8 +360,10 @@ class Conversation:
         told.append(live)
         self._live = live
         if live is not None:
-            for frame in self._recent:
-                live.feed(frame)
+            kept = np.concatenate(self._recent)
+            uttered = self._listener.position - self._began
+            self._from_begin = uttered <= len(kept)
+            live.feed(kept[-uttered:])
 
     def _words(self, source: Words | None, text: str) -> None:
         if source is not self._live or not text:
@@ -373,13 +393,22 @@ class Conversation:
     def _begin_guess(self, audio: Samples, end: int) -> _Guess:
         self._drop_guess()
         guess = self._guess = _Guess(end)
-        threading.Thread(target=self._transcribe, args=(guess, audio), name="transcribe", daemon=True).start()
+        words = self._live.transcript() if self._live is not None and self._from_begin else None
+        work = partial(self._transcribe, guess, audio, words)
+        threading.Thread(target=work, name="transcribe", daemon=True).start()
         return guess
 
-    def _transcribe(self, guess: _Guess, audio: Samples) -> None:
+    def _transcribe(
+        self, guess: _Guess, audio: Samples, words: Callable[[Callable[[], bool]], Said | None] | None
+    ) -> None:
         """In a thread of its own."""
+
+        def unwanted() -> bool:
+            return guess.stopped or self._closed
+
         try:
-            heard = self._outside.transcribe(audio, lambda: guess.stopped or self._closed)
+            said = words(unwanted) if words is not None else None
+            heard = Heard(said.text, said.language) if said else self._outside.transcribe(audio, unwanted)
             guess.moments["transcript"] = time.monotonic()
             guess.heard = heard
         except Exception as error:  # whatever the recogniser says goes to the person, unless nobody waits
@@ -496,7 +525,9 @@ class Conversation:
         assert self._reply is not None
         self._paused, self._nothing = True, 0.0
         self._reply.pause()
-        self._begin_words()
+        self._hearing = True
+        if self._uttering:
+            self._begin_words()
 
     def _resume(self) -> None:
         """It was no interruption."""

@@ -1,27 +1,32 @@
 """Words that appear while they are spoken. It does not know who speaks, nor how the words are shown.
 
 An engine that can do it lends a `Live` (speech.asr) for one utterance; here it gets a thread of its own, and
-what it makes of the sound is calmed down to a text that hardly changes once it is shown. The transcript that
-is asked and answered is made afterwards, from the whole utterance.
+what it makes of the sound is calmed down to a text that hardly changes once it is shown. What is asked and
+answered is the engine's last word, where that is as good as a transcript of the whole utterance; where it is
+not, that is made afterwards.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, InvalidStateError
+from functools import partial
 
 import numpy as np
 
-from speech.asr import Live, LiveTranscriber, Stopped, TooSlow, Transcriber
+from speech.asr import FinalLive, Live, LiveTranscriber, Recognised, ShouldStop, Stopped, TooSlow, Transcriber
 from speech.audio import Samples
 
 logger = logging.getLogger(__name__)
 
 _LOOSE = 3  # words at the end of what is shown that may still change
 _PATIENCE = 4.0  # seconds; an engine that takes longer at once is of no use here
+_LOOK = 0.05  # seconds after which who waits for a transcript looks whether it is still wanted
 
 # Scripts without spaces are taken character by character.
 _UNSPACED = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
@@ -44,12 +49,16 @@ def open_live(
     return LiveTranscript(live, on_text) if live else None
 
 
+_Asked = Future[Recognised | None]
+
+
 class LiveTranscript:
-    """One utterance. `feed` and `close` are quick, and for any thread."""
+    """One utterance. `feed` and `close` are quick; all are for any thread."""
 
     def __init__(self, live: Live, on_text: Callable[[str], None]) -> None:
         self._live, self._on_text = live, on_text
-        self._waiting: list[Samples] = []
+        self._waiting: list[Samples | _Asked] = []
+        self._asked: list[_Asked] = []  # not answered yet, whether waiting or being worked at
         self._arrived = threading.Condition()
         self._telling = threading.RLock()  # one may close from within `on_text`
         self._closed = False
@@ -63,11 +72,25 @@ class LiveTranscript:
                 self._waiting.append(np.array(samples, np.float32))
                 self._arrived.notify()
 
+    def transcript(self) -> Callable[[ShouldStop], Recognised | None] | None:
+        """Ask for all that was fed so far; None where a transcript of the recording is better.
+
+        What is returned waits for it, also when this is closed meanwhile. It returns None if nothing can be
+        had, and raises `Stopped` soon after its `should_stop` is true.
+        """
+        asked: _Asked = Future()
+        with self._arrived:
+            if not isinstance(self._live, FinalLive) or self._closed:
+                return None
+            self._waiting.append(asked)
+            self._asked.append(asked)
+            self._arrived.notify()
+        return partial(_wait, asked)
+
     def close(self) -> None:
         """The utterance has ended. An `on_text` that is running is waited for; none comes after it."""
         with self._arrived:
             self._closed = True
-            self._waiting.clear()
             self._arrived.notify()
         with self._telling:
             return
@@ -75,9 +98,12 @@ class LiveTranscript:
     def _run(self) -> None:
         stable, shown = StableText(), ""
         try:
-            while (samples := self._next()) is not None:
+            while (item := self._next()) is not None:
+                if isinstance(item, Future):
+                    _answer(item, self._live.transcript() if isinstance(self._live, FinalLive) else None)
+                    continue
                 began = time.monotonic()
-                heard = self._live.hear(samples, self._is_closed)
+                heard = self._live.hear(item, self._is_unwanted)
                 if time.monotonic() - began > _PATIENCE:
                     raise TooSlow(f"it took {time.monotonic() - began:.1f} s at once")
                 if heard is not None and (text := stable.update(heard)) != shown:
@@ -92,23 +118,48 @@ class LiveTranscript:
         finally:
             self.close()
             self._live.close()
+            for asked in self._asked:
+                _answer(asked, None)
 
-    def _next(self) -> Samples | None:
+    def _next(self) -> Samples | _Asked | None:
+        """Somebody who asks, or all the sound before; None when nobody wants anything any more."""
         with self._arrived:
             self._arrived.wait_for(lambda: self._waiting or self._closed)
-            if self._closed:
+            if self._is_unwanted():
                 return None
-            samples = np.concatenate(self._waiting)
-            self._waiting.clear()
-        return samples
+            sound: list[Samples] = []
+            while self._waiting:
+                first = self._waiting[0]
+                if isinstance(first, Future):
+                    break
+                sound.append(first)
+                del self._waiting[0]
+            if sound:
+                return np.concatenate(sound)
+            return self._waiting.pop(0)
 
     def _tell(self, text: str) -> None:
         with self._telling:
             if not self._closed:
                 self._on_text(text)
 
-    def _is_closed(self) -> bool:
-        return self._closed
+    def _is_unwanted(self) -> bool:
+        return self._closed and all(asked.done() for asked in self._asked)
+
+
+def _wait(asked: _Asked, should_stop: ShouldStop) -> Recognised | None:
+    while True:
+        try:
+            return asked.result(_LOOK)
+        except TimeoutError:
+            if should_stop():
+                asked.cancel()
+                raise Stopped from None
+
+
+def _answer(asked: _Asked, with_: Recognised | None) -> None:
+    with contextlib.suppress(InvalidStateError):  # nobody waits any more
+        asked.set_result(with_)
 
 
 class StableText:

@@ -16,14 +16,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from speech.audio import RATE, Samples, from_int16
-from speech.conversation import Conversation, Heard, Outside
+from speech.conversation import Conversation, Heard, Outside, Words
 from speech.endpoint import ListenOptions
 from speech.loudspeaker import RATE as SPOKEN_RATE
 from speech.vad import FRAME
 from ui.answering import Line
 from ui.chat import GONE, MAX_QUESTION, Chat
 from ui.metrics import Metrics
-from ui.services import LiveTranscript, Services
+from ui.services import Services
 from ui.spoken import Spoken
 from ui.voice import Socket, Voices, Wish
 
@@ -265,7 +265,7 @@ class Live:
         transcript = self._services.hear(audio, self._language, should_stop)
         return Heard(transcript.text, transcript.language)
 
-    def _words(self, on_text: Any) -> LiveTranscript | None:
+    def _words(self, on_text: Any) -> Words | None:
         return self._services.live(on_text, self._language)
 
 

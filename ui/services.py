@@ -12,6 +12,7 @@ from langchain_core.messages import BaseMessage
 from rag.assistant import Event
 from rag.store import Page
 from speech.audio import AudioChunk, Samples
+from speech.conversation import Words
 
 
 class UiError(Exception):
@@ -129,14 +130,6 @@ class SpeakRequest:
     language: str | None = None  # the one that the person spoke
 
 
-class LiveTranscript(Protocol):
-    """The words of one utterance while it is spoken (`speech.live.LiveTranscript`)."""
-
-    def feed(self, samples: Samples) -> None: ...
-
-    def close(self) -> None: ...
-
-
 @dataclass(frozen=True)
 class Listening:
     """How the live conversation listens: seconds, from the settings."""
@@ -168,7 +161,7 @@ class Services:
     """A recording in any format, a language or None, and whether nobody waits any more (asked often)."""
     hear: Callable[[Samples, str | None, Callable[[], bool]], Transcript]
     """An utterance at 16 kHz, a language or None, and whether nobody waits any more (asked often)."""
-    live: Callable[[Callable[[str], None], str | None], LiveTranscript | None]
+    live: Callable[[Callable[[str], None], str | None], Words | None]
     """Tells the words of an utterance while it is spoken; None where the recogniser cannot."""
     speak: Callable[[SpeakRequest], Speaker]
     voices: Callable[[], Sequence[Voice]]  # the first is the default; empty: there is no voice

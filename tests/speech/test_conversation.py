@@ -81,10 +81,32 @@ class Reply:
         return np.zeros(count, np.float32)
 
 
+class Words:
+    """Words while they are spoken, of an engine whose last word counts."""
+
+    def __init__(self, text: str | None) -> None:
+        self._text = text
+        self.heard = 0
+        self.closed = False
+
+    def feed(self, samples: Samples) -> None:
+        assert not self.closed
+        self.heard += len(samples)
+
+    def transcript(self) -> Callable[[Callable[[], bool]], Heard | None] | None:
+        if self.closed:
+            return None
+        return lambda should_stop: None if self._text is None else Heard(self._text, "en")
+
+    def close(self) -> None:
+        self.closed = True
+
+
 class Talk:
     """A conversation and the strings that move it."""
 
     def __init__(self) -> None:
+        self.live: list[Words] = []
         self.ears = Ears()
         self.replies: list[Reply] = []
         self.messages: list[dict[str, Any]] = []
@@ -96,7 +118,7 @@ class Talk:
         self.ended = threading.Event()
         outside = Outside(
             transcribe=self._transcribe,
-            live=lambda on_text: None,
+            live=lambda on_text: self.live.pop(0) if self.live else None,
             reply=self._reply,
             tell=lambda **message: self.messages.append(message),
             interrupted=self.interruptions.append,
@@ -342,3 +364,35 @@ def test_frames_that_come_faster_than_they_are_heard_are_lost(talk: Talk) -> Non
     held.set()
     talk.settled()
     assert (talk.ears.position - before) / FRAME < 300
+
+
+def test_the_last_of_the_words_is_the_transcript(talk: Talk) -> None:
+    words = Words("When does it open?")
+    talk.live = [words]
+    audio = np.zeros(2 * FRAME, np.float32)
+    talk.frame(Began(0), probability=0.9)
+    talk.frame(Paused(audio, 2 * FRAME))
+    talk.frame(Ended(audio, 0, 2 * FRAME, 2 * FRAME))  # has no words of its own: it would fail
+    talk.until(lambda: bool(talk.replies) and talk.replies[0].calls == ["commit"])
+    assert talk.replies[0].heard.text == "When does it open?"
+    assert words.heard == 3 * FRAME
+    assert words.closed
+
+
+@pytest.mark.parametrize("missed", [False, True])
+def test_words_that_missed_the_beginning_or_failed_are_made_from_the_recording(
+    talk: Talk, missed: bool
+) -> None:
+    talk.live = [Words("does it open?" if missed else None)]
+    talk.words[9] = "When does it open?"
+    audio = np.zeros(9, np.float32)
+    if missed:
+        for count in (100, 200):
+            talk.frames(100)
+            talk.until(lambda count=count: talk.ears.position == count * FRAME)
+        talk.frame(Began(50 * FRAME), probability=0.9)
+    else:
+        talk.frame(Began(0), probability=0.9)
+    talk.frame(Ended(audio, 0, 9, 9))
+    talk.until(lambda: bool(talk.replies) and talk.replies[0].calls == ["commit"])
+    assert talk.replies[0].heard.text == "When does it open?"

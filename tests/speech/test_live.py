@@ -19,6 +19,7 @@ from speech import asr_decoder
 from speech.asr import (
     ENGINES,
     Documents,
+    Recognised,
     ShouldStop,
     Stopped,
     TooSlow,
@@ -72,6 +73,13 @@ class Scripted:
         self.closed.set()
 
 
+class Final(Scripted):
+    """One that also has a last word."""
+
+    def transcript(self) -> Recognised:
+        return Recognised(f"{self.heard} in all", "en")
+
+
 def ended(live: LiveTranscript) -> bool:
     thread: threading.Thread = vars(live)["_thread"]
     thread.join(5)
@@ -80,6 +88,10 @@ def ended(live: LiveTranscript) -> bool:
 
 def _never() -> bool:
     return False
+
+
+def assert_true(value: bool) -> None:
+    assert value
 
 
 def frames(audio: Samples) -> Iterator[Samples]:
@@ -201,6 +213,76 @@ def test_a_decoder_that_failed_is_replaced(engines: dict[str, Any]) -> None:
     other.close()
 
 
+def test_the_last_word_counts_what_was_fed_before_it() -> None:
+    gate = threading.Event()
+    told = Told()
+    live = LiveTranscript(Final(lambda should_stop: assert_true(gate.wait(5))), told)
+    live.feed(_SECOND)
+    first = live.transcript()
+    live.feed(_SECOND)
+    last = live.transcript()
+    live.feed(_SECOND)
+    live.close()  # who has asked gets an answer all the same
+    gate.set()
+    assert first
+    assert last
+    assert first(_never) == Recognised("16000 in all", "en")
+    assert last(_never) == Recognised("32000 in all", "en")
+    assert ended(live)
+    assert not told.texts
+    assert live.transcript() is None
+
+
+def test_nobody_waits_for_a_last_word_longer_than_wanted() -> None:
+    gate = threading.Event()
+    scripted = Final(lambda should_stop: assert_true(gate.wait(5)))
+    live = LiveTranscript(scripted, Told())
+    live.feed(_SECOND)
+    last = live.transcript()
+    assert last
+    with pytest.raises(Stopped):
+        last(lambda: True)
+    live.close()
+    gate.set()
+    assert ended(live)
+    assert scripted.closed.is_set()
+
+
+def test_who_fails_has_no_last_word() -> None:
+    def fail(should_stop: ShouldStop) -> None:
+        raise TooSlow("slow")
+
+    live = LiveTranscript(Final(fail), Told())
+    last = live.transcript()
+    live.feed(_SECOND)
+    late = live.transcript()
+    assert last
+    assert last(_never) == Recognised("0 in all", "en")
+    assert late is None or late(_never) is None
+
+
+def test_only_an_engine_with_a_last_word_is_asked_for_one() -> None:
+    live = LiveTranscript(Scripted(), Told())
+    assert live.transcript() is None
+    live.close()
+
+
+def test_pocketsphinx_has_the_transcript_when_the_speech_ends(engines: dict[str, Any]) -> None:
+    engine, sound = engines["pocketsphinx"], spoken(_SENTENCE)
+    live = open_live(engine, Told())
+    assert live
+    for frame in frames(sound):
+        live.feed(frame)
+    last = live.transcript()
+    live.close()
+    assert last
+    heard = last(_never)
+    assert heard
+    assert heard.language == "en"
+    wrong = set(_SENTENCE.lower().rstrip(".").split()) ^ set(heard.text.split())
+    assert len(wrong) <= 4, heard.text
+
+
 @pytest.fixture
 def words(engines: dict[str, Any]) -> dict[str, str]:
     known = engines["pocketsphinx"]._words
@@ -210,9 +292,9 @@ def words(engines: dict[str, Any]) -> dict[str, str]:
 def test_a_decoder_lets_other_threads_go_on(words: dict[str, str]) -> None:
     if asr_decoder._library() is None:
         pytest.skip("the library shows no functions here")
-    decoder, sound = open_decoder(words | {"cmn": "batch"}), to_int16(spoken(_SENTENCE)).tobytes()
+    decoder, sound = open_decoder(words | {"cmn": "live"}), to_int16(spoken(_SENTENCE)).tobytes()
     decoder.begin()
-    thread = threading.Thread(target=lambda: decoder.hear(sound, whole=True))
+    thread = threading.Thread(target=lambda: decoder.hear(sound))
     thread.start()
     turns = 0
     while thread.is_alive():
@@ -239,20 +321,18 @@ def test_both_ways_to_the_decoder_are_the_same(
     assert results[0][1] == pytest.approx(results[1][1])
 
 
-def test_the_mean_of_an_utterance_is_found_while_it_is_spoken(words: dict[str, str]) -> None:
+def test_the_mean_of_an_utterance_does_not_depend_on_what_it_began_with(words: dict[str, str]) -> None:
     sound = to_int16(spoken(_SENTENCE)).tobytes()
-    whole = open_decoder(words | {"cmn": "batch"})
-    whole.begin()
-    whole.hear(sound, whole=True)
-    whole.end()
     live = open_decoder(words | {"cmn": "live"})
-    begun_with = np.array([40.0, *[0.0] * 12])
-    set_mean(live, begun_with)
-    live.begin()
-    live.hear(sound)
-    found = own_mean(live, begun_with, len(sound) // 320)
-    assert found == pytest.approx(asr_decoder.mean(whole), abs=3)
-    assert abs(begun_with - asr_decoder.mean(whole)).max() > 5
+    found = []
+    for begun_with in (np.array([40.0, *[0.0] * 12]), np.arange(13.0)):
+        set_mean(live, begun_with)
+        live.begin()
+        live.hear(sound)
+        found.append(own_mean(live, begun_with, len(sound) // 320))
+        live.end()
+        assert abs(begun_with - found[-1]).max() > 5
+    assert found[0] == pytest.approx(found[1], abs=3)  # the window at its ends is counted roughly
 
 
 @pytest.mark.parametrize("options", [{"cmn": "batch", "nonsense": "1"}, {"dict": "/nowhere"}])
