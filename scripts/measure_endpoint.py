@@ -6,9 +6,8 @@
 FOLDER holds recordings and `transcripts.jsonl`, with `{"file", "text", "language"}` a line. Pauses are put
 into them, at word gaps and in the middle of the sentence, with and without noise; questions about the sample
 documents are spoken by espeak-ng. A `Listener` is fed frame by frame, with the words that PocketSphinx has by
-then: those of the utterance as it goes on, and the transcript that is begun at a pause. `--room` adds the
-hiss of a quiet room (its level, of 1), without which the silence between the words is digital zeros. It takes
-half an hour.
+then. `--room` adds the hiss of a quiet room (its level, of 1), without which the silence between the words is
+digital zeros. It takes ten minutes with OMP_NUM_THREADS=1.
 """
 
 from __future__ import annotations
@@ -25,11 +24,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rag.documents import load_file
-from speech.asr import Live
+from speech.asr import FinalLive, Live
 from speech.asr_sphinx import Sphinx
 from speech.asr_vocabulary import Documents
 from speech.audio import RATE, Samples, decode, to_int16, wav_bytes
-from speech.endpoint import Began, Ended, Event, Listener, ListenOptions, Paused, WentOn
+from speech.endpoint import Began, Dropped, Ended, Event, Listener, ListenOptions, Paused
 from speech.live import StableText
 from speech.tts_espeak import EspeakSynthesizer
 from speech.vad import FRAME, VadStream, speech_segments
@@ -42,7 +41,6 @@ ONSET = 0.05  # seconds from the decision to the first sound
 SHORT = 0.5  # a pause below is short
 ROLL = 0.1  # seconds before the first speech that have to be kept
 ALONE = 30.0  # seconds of noise without speech
-TRANSCRIPT = (0.05, 0.06)  # seconds that a transcript takes, and more per second of sound
 QUESTIONS = Path("docs/sample-questions.jsonl")
 DOCUMENTS = ("txt", "pdfs")
 VOICES = (
@@ -275,6 +273,10 @@ class Words:
             self.text = self._stable.update(heard)
         return self._live is not None and self.text != before
 
+    def transcript(self) -> str:
+        """All that was said so far, which a pause asks for."""
+        return self._live.transcript().text if isinstance(self._live, FinalLive) else ""
+
     def end(self) -> None:
         if self._live:
             self._live.close()
@@ -285,29 +287,20 @@ def follow(audio: Samples, options: ListenOptions, words: Words | None, told: st
     """All events of a listener; `told` are the words of a recogniser that knows them at once."""
     listener, vad = Listener(options), VadStream()
     events: list[Event] = []
-    due, transcript = 0, ""
     for start in range(0, len(audio) - FRAME + 1, FRAME):
         frame = audio[start : start + FRAME]
         if words and words.feed(frame):
             listener.heard(words.text)
-        if due and listener.position >= due:
-            due = 0
-            listener.heard(transcript)
         for event in listener.feed(frame, vad.feed(frame)):
             events.append(event)
-            if isinstance(event, Began):
-                if words:
-                    words.begin(audio[event.start : listener.position])
-                else:
-                    listener.heard(told)
-            elif isinstance(event, Paused) and words:
-                transcript = words.engine.transcribe(event.audio).text
-                takes = TRANSCRIPT[0] + TRANSCRIPT[1] * len(event.audio) / RATE
-                due = listener.position + round(takes * RATE)
-            else:
-                due = 0
-                if words and not isinstance(event, WentOn):
-                    words.end()
+            if not words:
+                listener.heard(told)
+            elif isinstance(event, Began):
+                words.begin(audio[event.start : listener.position])
+            elif isinstance(event, Paused):
+                listener.heard(words.transcript())
+            elif isinstance(event, Ended | Dropped):
+                words.end()
     if words:
         words.end()
     return events

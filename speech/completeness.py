@@ -31,13 +31,16 @@ _PART = 320  # samples whose level is taken at once, 20 ms
 _FILE = Path("audio/turn/smart_turn/data/smart-turn-v3.2-cpu.onnx")
 _REMEMBERED = 32  # judgements of sound; one pause is judged again with every new word
 
-# Log odds of being complete, fitted to pauses in read sentences and to the ends of questions, with and
-# without noise: what is so before anything is known, and what the sound adds for each of its own log odds.
-_BEFORE_ALL, _SOUND, _SURE = -2.2, 0.7, 4.0
-# What the words add: a question mark, a question or request, a full stop, a last word on which nothing stops.
-# Recognisers that write capitals and stops are good enough for their last word to count for more.
-_ASKED, _QUESTION, _STOPPED, _HANGING, _SURELY_HANGING = 8.0, 5.0, 2.5, -2.5, -5.0
-# Loud and quiet parts this far apart, in dB, are trusted half and fully: in noise, sound and words mislead.
+# Log odds of being complete, fitted to pauses in read sentences and to the ends of questions: what is so
+# before anything is known, what the sound adds for each of its own log odds, what the words add for each of
+# theirs, what each doubling of the length takes (questions are short), and what noise takes: in it both
+# mislead.
+_BEFORE_ALL, _SOUND, _SURE, _WORDS, _LENGTH, _NOISE = -0.4, 0.41, 4.0, 0.425, 0.25, 4.0
+# The words' log odds: a question mark, a question or request, a full stop, a last word on which nothing
+# stops. That word counts where a recogniser writes capitals and stops; the others often mishear it.
+_ASKED, _QUESTION, _STOPPED, _HANGING, _SURELY_HANGING = 8.0, 5.0, 2.5, -0.75, -7.5
+_SURELY = 0.25  # share of what noise takes from words that are written so well
+# Loud and quiet parts this far apart, in dB, are noise and a quiet room.
 _NOISY, _CLEAN = 24.0, 34.0
 
 # Per language: words that a question or a request begins with, words before them that mean nothing, and words
@@ -145,23 +148,23 @@ def completeness(audio: Samples, text: str) -> float:
         text: what the recogniser makes of it so far; empty where it has no words yet.
     """
     sound, words = sounds_complete(audio), words_complete(text)
-    for_it = max(words, 0.0)
+    odds = _BEFORE_ALL + _WORDS * words - _LENGTH * math.log2(max(len(audio) / RATE, 0.5))
     if sound is not None:
         sound = min(max(sound, 1e-6), 1 - 1e-6)
-        for_it += _SOUND * min(max(math.log(sound / (1 - sound)), -_SURE), _SURE)
-    odds = _BEFORE_ALL + clearness(audio) * for_it + min(words, 0.0)
+        odds += _SOUND * min(max(math.log(sound / (1 - sound)), -_SURE), _SURE)
+    odds -= _NOISE * noise(audio) * (_SURELY if _is_written(text) else 1)
     return 1 / (1 + math.exp(-odds))
 
 
-def clearness(audio: Samples) -> float:
-    """How far the sound can be trusted: 1 in a quiet room, half in a loud one."""
+def noise(audio: Samples) -> float:
+    """How loud the room is: 0 for a quiet one, 1 where voice and noise can hardly be told apart."""
     edges = np.diff(np.nan_to_num(audio[-SECONDS * RATE :]))
     parts = edges[: len(edges) // _PART * _PART].reshape(-1, _PART).astype(np.float64)
     if not len(parts):
-        return 1.0
+        return 0.0
     levels = 10 * np.log10((parts**2).mean(axis=1) + 1e-10)
     apart = float(np.percentile(levels, 95) - np.percentile(levels, 10))
-    return 0.5 + 0.5 * min(max((apart - _NOISY) / (_CLEAN - _NOISY), 0.0), 1.0)
+    return min(max((_CLEAN - apart) / (_CLEAN - _NOISY), 0.0), 1.0)
 
 
 def words_complete(text: str) -> float:
@@ -170,18 +173,22 @@ def words_complete(text: str) -> float:
     words = _WORD.findall(bare.lower().replace("’", "'"))
     if not words:
         return 0.0
-    written = bare[:1].isupper() or any(mark in bare for mark in ".,?!;:")
     judged = [_judged(words, code) for code in _spoken_in(words)] or [(False, False)]
     asks = sum(each for each, _ in judged) / len(judged)
     hangs = sum(each for _, each in judged) / len(judged)
     if bare.endswith(("...", "…", ",", "-", "–", ":", ";")):
         return _SURELY_HANGING
-    if hangs and written:
+    if hangs and _is_written(text):
         return _SURELY_HANGING * hangs
     if bare.endswith("?"):
         return _ASKED
     stopped = _STOPPED if bare.endswith((".", "!")) else 0.0
     return max(_QUESTION * asks, stopped) + _HANGING * hangs
+
+
+def _is_written(text: str) -> bool:
+    """Whether the recogniser writes capitals and stops."""
+    return text[:1].isupper() or any(mark in text for mark in ".,?!;:")
 
 
 def missing() -> str:

@@ -257,7 +257,7 @@ class Listener:
 
 
 _LATE = FRAME / RATE  # what is decided a frame later would be too late
-_UNSURE = 0.1  # completeness beyond which, at both ends, it is taken for sure
+_UNSURE = 0.2  # completeness beyond which, at both ends, it is taken for sure
 _LOOK_BACK = 16  # frames before the evidence is there in which the onset may lie: half a second
 _YOUNG = 160  # frames, 5 s, in which the noise is hardly known
 _SIGN = 6.0  # dB above the noise that are a sign of speech

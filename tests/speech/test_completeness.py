@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 
 from speech import completeness as module
 from speech.audio import RATE, Samples
-from speech.completeness import clearness, completeness, log_mel, missing, sounds_complete, words_complete
+from speech.completeness import completeness, log_mel, missing, sounds_complete, words_complete
 from tests.speech.speaking import spoken
 
 
-def noise(seconds: float, level: float = 0.1) -> Samples:
+def hiss(seconds: float, level: float = 0.1) -> Samples:
     return (np.random.default_rng(3).normal(size=round(seconds * RATE)) * level).astype(np.float32)
 
 
-@pytest.mark.parametrize("sound", [noise(8), np.pad(noise(1.3, 0.01), (round(6.7 * RATE), 0)), noise(8) * 0])
+@pytest.mark.parametrize("sound", [hiss(8), np.pad(hiss(1.3, 0.01), (round(6.7 * RATE), 0)), hiss(8) * 0])
 def test_the_features_are_those_of_transformers(sound: Samples) -> None:
     from transformers import WhisperFeatureExtractor
 
@@ -97,7 +97,7 @@ def test_a_question_mark_counts_more_than_a_full_stop() -> None:
 
 @given(st.text())
 def test_any_text_is_judged(text: str) -> None:
-    assert -5 <= words_complete(text) <= 8
+    assert -7.5 <= words_complete(text) <= 8
 
 
 def with_pause(voice: Samples) -> Samples:
@@ -120,23 +120,21 @@ def test_words_and_sound_are_joined() -> None:
     texts = ("When does the", "", "when does the museum open", "When does the museum open?")
     judged = [completeness(question, text) for text in texts]
     assert judged == sorted(judged)
-    assert 0 < judged[0] < 0.1 < 0.8 < judged[2] < 1
-    assert judged[3] > 0.9
+    assert 0 < judged[0] < 0.1 < 0.7 < judged[2] < 1
+    assert judged[3] > 0.8
 
 
 @pytest.mark.parametrize("seconds", [0, 0.01, 9, 70])
 def test_any_length_is_judged(seconds: float) -> None:
-    assert 0 < completeness(noise(seconds), "") < 1
+    assert 0 < completeness(hiss(seconds), "") < 1
 
 
 def test_without_the_model_the_words_judge(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_model_file", lambda: None)
     module._loaded.cache_clear()
     try:
-        assert sounds_complete(noise(1)) is None
-        assert (
-            completeness(noise(1), "When does the") < 0.2 < 0.8 < completeness(noise(1), "When is it open?")
-        )
+        assert sounds_complete(hiss(1)) is None
+        assert completeness(hiss(1), "When does the") < 0.2 < 0.8 < completeness(hiss(1), "When is it open?")
         assert "pip install" in missing()
     finally:
         module._loaded.cache_clear()
@@ -148,7 +146,7 @@ def test_a_damaged_model_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     monkeypatch.setattr(module, "_model_file", lambda: damaged)
     module._loaded.cache_clear()
     try:
-        assert sounds_complete(noise(1)) is None
+        assert sounds_complete(hiss(1)) is None
         assert "force-reinstall" in missing()
     finally:
         module._loaded.cache_clear()
@@ -167,9 +165,9 @@ def test_in_noise_sound_and_words_are_trusted_less() -> None:
     question = np.concatenate(
         [np.zeros(RATE // 3, np.float32), with_pause(spoken("When does the museum open?"))]
     )
-    loud = question + noise(20)[: len(question)] * np.float32(0.3)
-    assert clearness(question) == 1
-    assert clearness(loud) == 0.5
+    loud = question + hiss(20)[: len(question)] * np.float32(0.3)
+    assert module.noise(question) == 0
+    assert module.noise(loud) == 1
     assert completeness(loud, "when does the museum open") < completeness(
         question, "when does the museum open"
     )

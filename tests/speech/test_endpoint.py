@@ -86,7 +86,7 @@ def test_an_open_utterance_waits_longest_and_no_longer() -> None:
 def test_between_them_it_waits_the_longer_the_less_complete_it_is() -> None:
     audio = np.concatenate([silence(1), question(), silence(3)])
     waits = []
-    for complete in (0.0, 0.2, 0.4, 0.6, 0.8, 1.0):
+    for complete in (0.2, 0.3, 0.4, 0.5, 0.6, 0.8):
         ended = only_end(follow(Listener(complete=fixed(complete)), audio))
         waits.append(ended.decided - ended.end)
     assert waits == sorted(waits, reverse=True)
