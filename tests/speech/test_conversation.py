@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -386,10 +387,14 @@ def test_words_that_missed_the_beginning_or_failed_are_made_from_the_recording(
     talk.live = [Words("does it open?" if missed else None)]
     talk.words[9] = "When does it open?"
     audio = np.zeros(9, np.float32)
+
+    def reached(position: int) -> bool:
+        return talk.ears.position == position
+
     if missed:
         for count in (100, 200):
             talk.frames(100)
-            talk.until(lambda count=count: talk.ears.position == count * FRAME)
+            talk.until(partial(reached, count * FRAME))
         talk.frame(Began(50 * FRAME), probability=0.9)
     else:
         talk.frame(Began(0), probability=0.9)
