@@ -519,8 +519,9 @@ def test_the_live_conversation_ends_with_the_one_that_is_shown(stage: Stage) -> 
     expect(page.locator("#chat")).not_to_contain_text("of the one before")
 
 
-def test_an_answer_that_a_lost_connection_ends_says_so(stage: Stage) -> None:
-    page, server = stage.open()
+@pytest.mark.parametrize("frames", ["", "window.requestAnimationFrame = (draw) => setTimeout(draw, 1000)"])
+def test_an_answer_that_a_lost_connection_ends_says_so(stage: Stage, frames: str) -> None:
+    page, server = stage.open(frames)
     server.tell("talking", conversation=ID, notice="")
     server.asked()
     server.line("token", text="It closes")

@@ -124,6 +124,7 @@ export function failed(run, reason) {
   run.over = true;
   bringBack(run);
   run.view.answered = Boolean(run.text);
+  if (run.text) run.view.show(run.text); // no frame draws what came last
   player.silence();
   run.view.fail(reason, Boolean(run.id));
   announce(reason);
