@@ -93,8 +93,10 @@ class Reply(Protocol):
         """Whether nothing more of it will be heard."""
 
     def commit(self, since: float, times: Mapping[str, float]) -> None:
-        """Let it out. `since`: when the speech ended (`time.monotonic`), `times`: stages, seconds later.
+        """Let it out. `since`: when the person had finished (`time.monotonic`), `times`: stages, in seconds.
 
+        Without hands that is the end of speech, and a stage "endpoint" says when it was noticed; in
+        push-to-talk it is the moment of letting go, and the stage "release" says when that was known.
         Raises what the person should read when that cannot be; then it is dropped.
         """
 
@@ -133,6 +135,7 @@ class _Guess:
     """An utterance that may be complete: its transcript and its reply, in advance."""
 
     end: int  # sample of the stream after its last speech
+    since: float = 0.0  # once decided, when the person had finished (`time.monotonic`)
     stopped: bool = False
     heard: Heard | None = None
     error: Exception | None = None
@@ -212,9 +215,9 @@ class Conversation:
         """How far the loudspeaker has come in a turn."""
         self._do(partial(self._played, turn, samples))
 
-    def push(self, down: bool) -> None:
-        """Push to talk: while it is held nothing ends the utterance, its release does."""
-        self._do(partial(self._push, down))
+    def push(self, down: bool, ago: float = 0.0) -> None:
+        """Push to talk: while it is held nothing ends the utterance; letting go (`ago` seconds ago) does."""
+        self._do(partial(self._push, down, time.monotonic() - ago))
 
     def forget(self) -> None:
         """What is being said does not count (the microphone was muted); what has been said does."""
@@ -321,7 +324,7 @@ class Conversation:
         """Whether what the person says counts as said, rather than as a sound over an answer."""
         return not self._answering or self._paused
 
-    def _listened(self, event: Event, *, floor: bool) -> None:
+    def _listened(self, event: Event, *, floor: bool, released: float | None = None) -> None:
         match event:
             case Began(start):
                 self._uttering, self._began = True, start
@@ -337,7 +340,7 @@ class Conversation:
             case Ended(audio, _, end, _):
                 self._uttering = False
                 if floor:
-                    self._decide(audio, end)
+                    self._decide(audio, end, released)
                 else:
                     self._unheard()
             case Dropped():
@@ -461,13 +464,14 @@ class Conversation:
 
     # The endpoint
 
-    def _decide(self, audio: Samples, end: int) -> None:
-        """The person has finished."""
+    def _decide(self, audio: Samples, end: int, released: float | None) -> None:
+        """The person has finished: the silence says so, or, in push-to-talk, a hand, which waits for none."""
         guess = self._guess
         if guess is None or guess.end != end:
             guess = self._begin_guess(audio, end)
         self._guess = None
-        guess.moments["endpoint"] = time.monotonic()
+        guess.since = self._offset + end / RATE if released is None else released
+        guess.moments["endpoint" if released is None else "release"] = time.monotonic()
         self._decided.append(guess)
         self._end_words()
         self._settle()
@@ -503,9 +507,8 @@ class Conversation:
             for guess in said:
                 guess.drop()
             reply = self._outside.reply(heard)
-        since = self._offset + last.end / RATE
-        times = {name: max(0.0, at - since) for name, at in last.moments.items()}
-        self._let_out(reply, heard, since, times)
+        times = {name: max(0.0, at - last.since) for name, at in last.moments.items()}
+        self._let_out(reply, heard, last.since, times)
 
     def _let_out(self, reply: Reply, heard: Heard, since: float, times: Mapping[str, float]) -> None:
         """From now on this is what answers."""
@@ -556,7 +559,7 @@ class Conversation:
         if self._reply is not None and self._reply.turn == turn:
             self._reply.played(samples)
 
-    def _push(self, down: bool) -> None:
+    def _push(self, down: bool, at: float) -> None:
         self._listener.hold(down)
         if down:
             if self._answering and not self._paused:
@@ -564,7 +567,7 @@ class Conversation:
             return
         events = self._listener.finish()
         for event in events:
-            self._listened(event, floor=True)
+            self._listened(event, floor=True, released=at)
         if not events:
             self._unheard()
 

@@ -233,7 +233,8 @@ class Live:
             case "first" if isinstance(turn, int):
                 self._first(turn, _number(message.get("latency"), 0.0))
             case "push":
-                self._talk.push(message.get("down") is True)
+                ago = min(max(_number(message.get("ago"), 0.0), 0.0), 1.0)
+                self._talk.push(message.get("down") is True, ago)
             case "mute":
                 self._talk.forget()
             case "ask" if text := str(message.get("text") or "").strip()[:MAX_QUESTION]:

@@ -18,9 +18,11 @@ from prometheus_client.exposition import choose_encoder
 
 log = logging.getLogger(__name__)
 
-# Of a turn, in seconds from the end of speech or from sending, in the order in which they are reached.
+# Of a turn, in seconds from the end of speech, from letting go of push-to-talk or from sending, in the order
+# in which they are reached.
 STAGES = (
     "endpoint",
+    "release",
     "transcript",
     "standalone",
     "retrieval",
@@ -47,7 +49,7 @@ class Metrics:
         self._registry = own = CollectorRegistry()
         self._stages = Histogram(
             "parley_turn_stage_seconds",
-            "Seconds from the end of speech, or from sending, until a turn has come this far.",
+            "Seconds from the end of speech, from letting go, or from sending, until a turn is this far.",
             ("stage", "kind"),
             buckets=BUCKETS,
             registry=own,

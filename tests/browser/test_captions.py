@@ -486,6 +486,19 @@ def test_each_step_of_the_last_turn_is_shown_with_its_time(stage: Stage) -> None
     expect(page.locator("#chat .how dl")).to_contain_text("First audio")
 
 
+def test_the_steps_of_push_to_talk_count_from_letting_go(stage: Stage) -> None:
+    page, server = stage.talking()
+    server.asked()
+    server.done("At five.", release=0.16, transcript=0.0, first_token=0.2, total=0.9, first_audio=0.25)
+    figures = page.locator("#latency > .figures > .figure")
+    expect(figures).to_have_text(
+        ["total 900 ms", "release 160 ms", "transcript 0 ms", "first token 200 ms", "first audio 250 ms"]
+    )
+    expect(figures.nth(1)).to_have_attribute("title", "160 ms after you let go; 160 ms after the step before")
+    page.locator("#chat .how summary").click()
+    expect(page.locator("#chat .how dl")).to_contain_text("Letting go noticed")
+
+
 def test_a_question_is_typed_into_the_live_conversation(stage: Stage) -> None:
     page, server = stage.talking()
     page.locator("#question textarea").fill("And in summer?")

@@ -56,11 +56,13 @@ class Reply:
         self.turn, self.heard, self.fails = number, heard, fails
         self.calls: list[str] = []
         self.begun = self.sounding = self.over = False
+        self.since = 0.0
 
     def commit(self, since: float, times: Mapping[str, float]) -> None:
         if self.fails:
             raise RuntimeError("The disk is full.")
         self.calls.append("commit")
+        self.since = since
 
     def pause(self) -> None:
         self.calls.append("pause")
@@ -246,6 +248,7 @@ def test_muting_takes_back_what_is_being_said_and_not_what_was_said(talk: Talk) 
     talk.conversation.forget()
     talk.gate.set()
     talk.until(lambda: talk.committed() == ["When does it open?"])
+    assert abs(time.monotonic() - talk.replies[-1].since) < WAIT  # the clock of before
 
 
 def test_an_unheard_answer_leaves_its_question_to_the_next_words_also_over_a_pause(talk: Talk) -> None:

@@ -219,8 +219,16 @@ def test_push_to_talk_ends_with_the_release(house: House) -> None:
         talker.say(np.concatenate([spoken("When does"), silence(2.5), spoken("the lamp room close?")]))
         await talker.said()
         assert "asked" not in talker.kinds()
-        await talker.tell(type="push", down=False)
-        await talker.until("asked", seconds=2)
+        await asyncio.sleep(1.0)
+        await talker.tell(type="push", down=False, ago=0.15)
+        let_go = time.monotonic() - 0.15
+        asked = await talker.until("asked", seconds=2)
+        latency = await talker.until("latency")
+        timings = latency["timings"]
+        assert "endpoint" not in timings  # none was waited for
+        assert 0.15 <= timings["release"] < 0.5  # not the seconds that it was held on
+        first_audio = talker.turns[asked["turn"]].first_at - let_go  # type: ignore[operator]
+        assert timings["first_audio"] == pytest.approx(first_audio, abs=0.2)
 
     house.run(visit)
 

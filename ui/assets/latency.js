@@ -1,13 +1,15 @@
-// How long the last answer took: from the end of speech, or from sending, to each thing that had to happen.
+// How long the last answer took: from the end of speech, from letting go of push-to-talk or from sending, to each
+// thing that had to happen.
 
 import { byId, el, seconds } from "./dom.js";
 import { bar, sureness } from "./sources.js";
 
 const TOTAL = "total";
-const FIRST = [TOTAL, "endpoint", "transcript", "first_token", "first_audio"]; // what is always in sight
+const FIRST = [TOTAL, "endpoint", "release", "transcript", "first_token", "first_audio"]; // what is always in sight
 // In the order in which they happen; what an engine or a typed question has not got is left out.
 const STEPS = [
   ["endpoint", "End of speech noticed", "endpoint"],
+  ["release", "Letting go noticed", "release"],
   ["transcript", "Transcript", "transcript"],
   ["standalone", "Question understood", null],
   ["retrieval", "Retrieval", "retrieval"],
@@ -26,7 +28,7 @@ export function showLatency(turn) {
   const steps = stepsOf(turn.timings);
   const parts = steps.map(({ name, short, at, took }) => figure(name, short, turn.timings[name], explain(turn.timings, name, at, took)));
   if (TOTAL in turn.timings) parts.unshift(figure(TOTAL, "total", turn.timings[TOTAL], "Until the whole answer was there"));
-  const first = "endpoint" in turn.timings ? FIRST : [...FIRST, "retrieval"]; // a typed question has fewer
+  const first = live(turn.timings) ? FIRST : [...FIRST, "retrieval"]; // a typed question has fewer
   const inSight = ({ dataset }) => first.includes(dataset.name);
   const sure = el("span", { class: "sure" }, bar(turn.confidence), sureness(turn.confidence));
   const rest = [...parts.filter((part) => !inSight(part)), el("span", { class: "engine" }, turn.engine), sure];
@@ -42,7 +44,7 @@ function more(nodes) {
 // Each step with when it came (seconds from the beginning of the bar) and how long after the one before.
 // A recording was written down before its question was sent: it comes first, and moves what follows.
 function stepsOf(timings) {
-  const before = "endpoint" in timings ? 0 : (timings.transcript ?? 0);
+  const before = live(timings) ? 0 : (timings.transcript ?? 0);
   let last = 0;
   return STEPS.filter(([name, , short]) => short && name in timings).map(([name, long, short]) => {
     const at = name === "transcript" ? timings[name] : timings[name] + before;
@@ -67,9 +69,18 @@ function figure(name, text, value, title) {
   return el("span", { class: "figure", "data-name": name, title }, el("i", { class: "segment", "data-step": name, "aria-hidden": "true" }), `${text} `, el("b", {}, seconds(value)));
 }
 
+// Whether it was said in a live conversation: then all times count from the end of what was said.
+function live(timings) {
+  return "endpoint" in timings || "release" in timings;
+}
+
 function explain(timings, name, at, took) {
-  const since = "endpoint" in timings || name === "transcript" ? "the end of speech" : "the question was sent";
-  return `${seconds(timings[name])} after ${since}; ${seconds(took)} after the step before`;
+  return `${seconds(timings[name])} after ${origin(timings, name)}; ${seconds(took)} after the step before`;
+}
+
+function origin(timings, name) {
+  if ("release" in timings) return "you let go";
+  return "endpoint" in timings || name === "transcript" ? "the end of speech" : "the question was sent";
 }
 
 // The same as a list, below an answer.

@@ -142,8 +142,8 @@ class Talk extends EventTarget {
 
   up() {
     if (!this.held) return;
-    this.held = false;
-    const tap = performance.now() - this.downAt < TAP;
+    Object.assign(this, { held: false, upAt: performance.now() });
+    const tap = this.upAt - this.downAt < TAP;
     if (tap) toast(HOW, "hint");
     if (tap && !this.microphone) return this.end();
     this.tail = setTimeout(() => this.#upNow(), TAIL);
@@ -151,7 +151,7 @@ class Talk extends EventTarget {
 
   #upNow() {
     this.tail = null;
-    if (this.joined) socket.tell({ type: "push", down: false });
+    if (this.joined) socket.tell({ type: "push", down: false, ago: (performance.now() - this.upAt) / 1000 });
     this.#expect(this.hold);
     this.#quieten();
     this.#changed();
