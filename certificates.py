@@ -94,6 +94,18 @@ def addresses() -> list[str]:
     return [str(address) for address in sorted(dict.fromkeys(found), key=lambda found: found.version)]
 
 
+def near(host: str, port: int, scheme: str) -> str:
+    """Where this machine's own browser finds a server that listens on `host`; empty: only by `links`."""
+    try:
+        own = ipaddress.ip_address(host)
+    except ValueError:
+        return f"{scheme}://{host}:{port}" if host == "localhost" else ""
+    if own.is_unspecified:  # an address to listen on, which no browser can open
+        return f"{scheme}://localhost:{port}"
+    shown = f"[{own}]" if own.version == 6 else str(own)
+    return f"{scheme}://{shown}:{port}" if own.is_loopback else ""
+
+
 def links(host: str, port: int, scheme: str = "https") -> list[str]:
     """Where other devices of the network reach a server that listens on `host`; empty: nowhere."""
     try:
@@ -111,15 +123,19 @@ def links(host: str, port: int, scheme: str = "https") -> list[str]:
 
 
 def invitation(choice: str, host: str, port: int) -> str:
-    """The line for whoever starts the server: where a phone finds it.
+    """The line for whoever starts the server: where other devices, as a phone, find it.
 
     Empty where no address of this machine leads there, and with the person's own files, which have names.
     """
-    found = links(host, port) if choice == AUTO else []
+    if choice not in {"", AUTO}:
+        return ""
+    found = " or ".join(links(host, port, "https" if choice else "http")[:2])
     if not found:
         return ""
-    why = "the browser warns once, because the certificate is your own machine's"
-    return f"On a phone in the same network: {' or '.join(found[:2])} ({why})"
+    if choice:
+        why = "the browser warns once, because the certificate is your own machine's"
+        return f"On a phone in the same network: {found} ({why})"
+    return f"On other devices in the same network: {found} (for their microphone: PARLEY_HTTPS=auto)"
 
 
 def _now() -> datetime:

@@ -233,24 +233,18 @@ def _https(settings: Settings) -> Check:
 
 def _microphone(settings: Settings) -> Check:
     """Browsers give it to HTTPS, and without it only to pages of their own machine."""
-    from certificates import links
+    from certificates import links, near
 
     scheme = "https" if settings.https else "http"
     far = links(settings.host, settings.port, scheme)
     proxied = [f"https://{name}" for name in settings.hosts]
-    found = [*_near(settings, scheme), *(far if settings.https else []), *proxied]
+    own = near(settings.host, settings.port, scheme)
+    found = [*([own] if own else []), *(far if settings.https else []), *proxied]
     given = f"the page gets it on {', '.join(found) or 'no address'}"
     if settings.https or proxied or not far:
         return Check("ok", "microphone", given)
     refused = f"{given}; browsers refuse it on {', '.join(far)}"
     return Check("note", "microphone", refused, "For other devices than this one: PARLEY_HTTPS=auto")
-
-
-def _near(settings: Settings, scheme: str) -> list[str]:
-    """Where this machine's own browser finds the page."""
-    host = {"0.0.0.0": "localhost", "::": "localhost", "::1": "[::1]"}.get(settings.host, settings.host)
-    own = host in {"localhost", "[::1]"} or host.startswith("127.")
-    return [f"{scheme}://{host}:{settings.port}"] if own else []
 
 
 def _page(settings: Settings) -> Check:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from certificates import certificate, invitation
+from certificates import certificate, invitation, links, near
 from engines import EXTRACTIVE_NAME, GIGABYTE, EngineError, Engines
 from rag.cancel import Cancelled, CancelToken, scope
 from settings import Settings
@@ -114,10 +114,10 @@ def _is_loopback(host: str) -> bool:
 
 
 def _announce(listener: socket.socket, settings: Settings) -> None:
-    host, port = listener.getsockname()[:2]
-    shown = f"[{host}]" if ":" in host else host
-    scheme = "https" if settings.https else "http"
-    log.info("Parley is on %s://%s:%d (stop it with Ctrl-C)", scheme, shown, port)
+    """Say where a browser finds the page: here, and on other devices."""
+    port, scheme = listener.getsockname()[1], "https" if settings.https else "http"
+    here = near(settings.host, port, scheme) or links(settings.host, port, scheme)[0]
+    log.info("Parley is on %s (stop it with Ctrl-C)", here)
     if line := invitation(settings.https, settings.host, port):
         log.info("%s", line)
 

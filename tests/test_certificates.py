@@ -26,7 +26,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 import certificates
-from certificates import CertificateError, addresses, certificate, describe, invitation, links
+from certificates import CertificateError, addresses, certificate, describe, invitation, links, near
 from tests.browser.serving import serve
 from tests.ui.scripted import Script
 from ui.web import build_ui
@@ -371,5 +371,24 @@ def test_links_lead_to_what_is_listened_on() -> None:
     assert links("desk.example.org", 443) == ["https://desk.example.org:443"]
     assert links("127.0.0.1", 7860) == links("localhost", 7860) == links("::1", 7860) == []
     assert "https://192.168.1.7:7860 (the browser warns once" in invitation("auto", "0.0.0.0", 7860)
-    assert invitation("", "0.0.0.0", 7860) == invitation("auto", "127.0.0.1", 7860) == ""
+    assert "http://192.168.1.7:7860 (for their microphone" in invitation("", "0.0.0.0", 7860)
+    assert invitation("", "127.0.0.1", 7860) == invitation("auto", "127.0.0.1", 7860) == ""
     assert invitation("a.pem,b.pem", "0.0.0.0", 7860) == ""
+
+
+@pytest.mark.usefixtures("home")
+@pytest.mark.parametrize(
+    ("host", "here"),
+    [
+        ("0.0.0.0", "http://localhost:7860"),
+        ("::", "http://localhost:7860"),
+        ("::1", "http://[::1]:7860"),
+        ("127.0.0.1", "http://127.0.0.1:7860"),
+        ("localhost", "http://localhost:7860"),
+        ("192.168.1.7", ""),
+        ("desk.example.org", ""),
+    ],
+)
+def test_every_host_can_be_opened_somewhere(host: str, here: str) -> None:
+    assert near(host, 7860, "http") == here
+    assert here or links(host, 7860, "http")
