@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
-from settings import Settings, SettingsError, load_settings, variable
+from settings import Settings, SettingsError, flag, load_settings, variable
 
 log = logging.getLogger("parley")
 
@@ -99,12 +99,12 @@ def _add_common(parser: argparse.ArgumentParser, without: set[str]) -> None:
     for name, info in Settings.model_fields.items():
         if name in without:
             continue
-        flag: dict[str, Any] = {"help": f"{info.description} ({variable(name)})".replace("%", "%%")}
+        how: dict[str, Any] = {"help": f"{info.description} ({variable(name)})".replace("%", "%%")}
         if info.annotation is bool:
-            flag["action"] = argparse.BooleanOptionalAction
+            how["action"] = argparse.BooleanOptionalAction
         else:
-            flag["metavar"] = name.rpartition("_")[2].upper()
-        group.add_argument("--" + name.replace("_", "-"), **flag)
+            how["metavar"] = name.rpartition("_")[2].upper()
+        group.add_argument(flag(name), **how)
     group.add_argument(
         "--corpus", action="append", metavar="DIR", help="folder of documents; may be repeated"
     )

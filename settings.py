@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast, get_args
 
@@ -236,13 +237,12 @@ def load_settings(
     except UnicodeDecodeError:
         raise SettingsError(f"{env_file} is not UTF-8 text. Save it as UTF-8.") from None
     _refuse_unknown([*os.environ, *given])
+    by_flag = {name: value for name, value in (flags or {}).items() if value is not None}
     try:
         build: Any = Settings  # its signature takes parsed values, while flags are text
-        return cast(
-            Settings, build(_env_file=env_file, **{k: v for k, v in (flags or {}).items() if v is not None})
-        )
+        return cast(Settings, build(_env_file=env_file, **by_flag))
     except ValidationError as error:
-        raise SettingsError("\n".join(_explain(item) for item in error.errors())) from None
+        raise SettingsError("\n".join(_explain(item, by_flag) for item in error.errors())) from None
 
 
 def _refuse_unknown(names: Iterable[str]) -> None:
@@ -254,21 +254,30 @@ def _refuse_unknown(names: Iterable[str]) -> None:
             raise SettingsError(f"{name} is not a setting. {hint}The settings are: {', '.join(valid)}.")
 
 
-def _explain(item: Any) -> str:
+def _explain(item: Any, by_flag: Collection[str]) -> str:
+    """A refused value, called as the person called it: `by_flag` are the fields that flags have set."""
     field = str(item["loc"][0])
     if field in TOKEN_NAMES:
         return f"{field}: {item['msg']}."
     info = Settings.model_fields.get(field)
     choices = get_args(info.annotation) if info is not None and item["type"] == "literal_error" else ()
     problem = f"is not one of {', '.join(choices)}" if choices else item["msg"].removeprefix("Value error, ")
+    for name in by_flag:
+        problem = re.sub(rf"\b{variable(name)}\b", flag(name), problem)
+    called = f"{flag(field)} ({variable(field)})" if field in by_flag else variable(field)
     value = "" if info is not None and info.annotation is SecretStr else f" {item['input']!r}"
     meaning = f" It means: {info.description}." if info is not None else ""
-    return f"{variable(field)}:{value} {problem[0].lower()}{problem[1:]}.{meaning}"
+    return f"{called}:{value} {problem[0].lower()}{problem[1:]}.{meaning}"
 
 
 def variable(field: str) -> str:
     """The environment variable of a field."""
     return PREFIX + field.upper()
+
+
+def flag(field: str) -> str:
+    """The command line's flag of a field."""
+    return "--" + field.replace("_", "-")
 
 
 def markdown_table() -> str:

@@ -57,10 +57,36 @@ def test_a_bad_name_or_value_is_refused_with_what_is_valid(
 
 def test_the_longest_silence_is_not_shorter_than_the_shortest() -> None:
     assert load_settings({"endpoint_min": "0.7", "endpoint_max": "0.7"}, env_file=None).endpoint_max == 0.7
-    with pytest.raises(SettingsError, match=r"PARLEY_ENDPOINT_MAX.*not be smaller than PARLEY_ENDPOINT_MIN"):
+    with pytest.raises(
+        SettingsError, match=r"PARLEY_ENDPOINT_MAX.*not be smaller than --endpoint-min \(1\.2\)"
+    ):
         load_settings({"endpoint_min": "1.2", "endpoint_max": "1"}, env_file=None)
     with pytest.raises(SettingsError, match=r"PARLEY_ENDPOINT_MAX: 1\.8"):  # the default is held to it too
         load_settings({"endpoint_min": "2"}, env_file=None)
+
+
+@pytest.mark.parametrize(
+    ("variables", "flags", "said"),
+    [
+        ({"PARLEY_K": "0"}, {}, "PARLEY_K: '0' input should be greater than or equal to 1."),
+        ({"PARLEY_K": "4"}, {"k": "0"}, "--k (PARLEY_K): '0' input should be greater than or equal to 1."),
+        ({}, {"chunk_size": "100"}, "PARLEY_CHUNK_OVERLAP: 150 must be smaller than --chunk-size (100)."),
+        (
+            {"PARLEY_CHUNK_SIZE": "100"},
+            {"chunk_overlap": "100"},
+            "--chunk-overlap (PARLEY_CHUNK_OVERLAP): '100' must be smaller than PARLEY_CHUNK_SIZE (100).",
+        ),
+        ({}, {"auth": "nobody"}, "--auth (PARLEY_AUTH): must be user:password"),
+    ],
+)
+def test_a_bad_value_is_called_as_it_was_given(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], flags: dict[str, str], said: str
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError) as caught:
+        load_settings(flags, env_file=None)
+    assert str(caught.value).startswith(said)
 
 
 @pytest.mark.parametrize(
