@@ -210,7 +210,9 @@ class Engines:
     def _refuse_large_whisper(self, name: str) -> None:
         from speech.asr import cached, megabytes
 
-        size = (megabytes(name) or 0) if name != "auto" and not cached(name) else 0
+        if name == "auto" or self.settings.offline:  # offline, opening it says what it lacks
+            return
+        size = 0 if cached(name) else megabytes(name) or 0
         if size > 1000 and not self.settings.download:
             raise EngineError(
                 f"{name} is a download of {size / 1000:.1f} GB. Add --download to agree to it, or choose "
@@ -479,14 +481,23 @@ class Engines:
     def agree_to_download(self) -> None:
         self._agreed.set()
 
+    @property
+    def llm_choices(self) -> str:
+        """What PARLEY_LLM can be here, as a sentence goes on."""
+        if self.settings.offline:
+            return (
+                "a folder, a GGUF file, the name of a model that is on this disk, smollm2, or remote for a "
+                "server on this machine; without PARLEY_OFFLINE, to any model's name"
+            )
+        return "a model's name, a folder, a GGUF file, smollm2, or remote"
+
     def describe_llm(self) -> tuple[str, str]:
         """What will answer and where it will be, and what to do for something better; loads nothing."""
         from rag.llms import EXTRACTIVE, LLMError, resolve
 
         name = resolve(self.settings.llm, offline=self.settings.offline)
         if name == EXTRACTIVE:
-            better = "Set PARLEY_LLM to a model's name, a folder, a GGUF file, smollm2, or remote."
-            return "quotations, without a language model", better
+            return "quotations, without a language model", f"Set PARLEY_LLM to {self.llm_choices}."
         try:
             found = self._outlook(name)
         except LLMError as error:

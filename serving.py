@@ -255,7 +255,7 @@ class Serving:
         from ui.services import EngineState
 
         engines, loading = self._engines, self._engines.llm
-        change = "Another one: PARLEY_LLM, by a model's name, a folder, smollm2, or remote."
+        change = f"Another one: set PARLEY_LLM to {engines.llm_choices}."
         if engines.asking:
             size = f"{engines.asking / GIGABYTE:.1f} GB"
             return EngineState(
@@ -296,7 +296,8 @@ class Serving:
         better = best()
         if self._settings.asr == "auto" and better != transcriber.name:
             size = f"{(megabytes(better) or 0) / 1000:.1f} GB"
-            change = f"Better here: PARLEY_ASR={better} with PARLEY_DOWNLOAD=1 (a download of {size})."
+            how = "started once without PARLEY_OFFLINE and " if self._settings.offline else ""
+            change = f"Better here: PARLEY_ASR={better}, {how}with PARLEY_DOWNLOAD=1 (a download of {size})."
         return EngineState("asr", transcriber.name, "ready", "", change)
 
     def _tts_state(self) -> EngineState:

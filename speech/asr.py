@@ -43,12 +43,14 @@ __all__ = [
     "megabytes",
     "open_transcriber",
     "vocabulary_hint",
+    "weak_notice",
 ]
 
 WEAK = (
     "Speech is recognised by PocketSphinx, which knows English only and often mishears: "
-    "check the transcript before you send it."
+    "read what it understood before you rely on an answer."
 )
+_LARGE = 1000  # megabytes above which a download waits for consent
 
 ShouldStop = Callable[[], bool]
 
@@ -243,7 +245,9 @@ def _pocketsphinx(options: _Options) -> Transcriber:
         raise TranscriberError(
             "PocketSphinx carries its own model and takes no other. Set PARLEY_ASR=pocketsphinx."
         )
-    return Sphinx(options.documents)
+    sphinx = Sphinx(options.documents)
+    sphinx.notice = weak_notice("faster-whisper:base", offline=options.offline)
+    return sphinx
 
 
 ENGINES: dict[str, Callable[[_Options], Transcriber]] = {
@@ -313,16 +317,27 @@ def megabytes(name: str) -> int | None:
     return sizes.get((model or "base").removesuffix(".en"))
 
 
+def weak_notice(better: str, *, offline: bool) -> str:
+    """What a person should know while PocketSphinx listens, and how to get the engine `better` instead."""
+    size = megabytes(better) or 0
+    settings = f"PARLEY_ASR={better}" + (" and PARLEY_DOWNLOAD=1" if size > _LARGE else "")
+    if offline:
+        how = (
+            f"start once with {settings} and without PARLEY_OFFLINE (a download of {size} MB), "
+            "or name a folder that holds a model: PARLEY_ASR=faster-whisper:/path/to/model"
+        )
+    else:
+        how = f"set {settings} (a download of {size} MB, once)"
+    return f"{WEAK} For Whisper, which is far better, {how}."
+
+
 def _open_auto(device: str | None, offline: bool, documents: Documents | None) -> Transcriber:
     name = best(device)
     for choice in (name, "faster-whisper:base"):
         if cached(choice):
             return open_transcriber(choice, device=device, offline=offline)
     chosen = open_transcriber("pocketsphinx", documents=documents)
-    how = f"set PARLEY_ASR={name} (a download of {megabytes(name)} MB, once)"
-    if offline:
-        how = f"let it fetch its model once, without PARLEY_OFFLINE: {how}"
-    chosen.notice = f"{WEAK} For Whisper, which is far better, {how}."
+    chosen.notice = weak_notice(name, offline=offline)
     return chosen
 
 

@@ -54,7 +54,7 @@ class Sphinx(Engine):
     def __init__(self, documents: Documents | None = None) -> None:
         super().__init__()
         self.name = "pocketsphinx"
-        self.notice = f"{WEAK} For Whisper, which is far better, set PARLEY_ASR=faster-whisper:base."
+        self.notice = WEAK
         self._documents = documents
         self._decoder: Decoder | None = None
         self._words: Vocabulary | None = None

@@ -145,9 +145,9 @@ def _model(kokoro: Any, offline: bool) -> Any:
             repo_id=REPOSITORY, config=_file("config.json", offline), model=_file(_WEIGHTS, offline)
         )
     except (RuntimeError, ValueError, OSError) as error:
+        how = "Start once without PARLEY_OFFLINE" if offline else "Connect to the network once"
         raise SynthesisError(
-            f"Kokoro's files cannot be loaded ({type(error).__name__}). Connect to the network once, "
-            "or set PARLEY_TTS=espeak-ng."
+            f"Kokoro's files cannot be loaded ({type(error).__name__}). {how}, or set PARLEY_TTS=espeak-ng."
         ) from error
     return model.eval()
 

@@ -19,6 +19,7 @@ from rag.assistant import Done, Notice
 from rag.embeddings import bundled_folder
 from serving import LiveLibrary, Serving
 from settings import Settings
+from speech.asr import TranscriberError
 from tests.models import tiny_mistral
 from tests.rag.llms import servers
 
@@ -232,6 +233,24 @@ def test_an_own_prompt_is_checked_before_anybody_asks(settings: Settings, tmp_pa
     refining = {"prompt": tmp_path / "prompt.txt", "chain": "refine"}
     with pytest.raises(EngineError, match="stuff"):
         Engines(settings.model_copy(update=refining)).own_prompt()
+
+
+@pytest.mark.parametrize("offline", [True, False])
+def test_what_a_language_model_can_be_depends_on_the_network(settings: Settings, offline: bool) -> None:
+    with Engines(settings.model_copy(update={"offline": offline})) as engines:
+        _, remedy = engines.describe_llm()
+        assert ("that is on this disk" in remedy) == offline
+        engines.llm.get()
+        state = Serving(engines).services().engines()[0]
+        assert engines.llm_choices in state.remedy
+
+
+def test_offline_no_consent_is_asked_for_a_download(settings: Settings) -> None:
+    with (
+        Engines(settings.model_copy(update={"asr": "faster-whisper:large-v3"})) as engines,
+        pytest.raises(TranscriberError, match="PARLEY_OFFLINE forbids to fetch it"),
+    ):
+        engines.transcriber.get()
 
 
 def test_the_page_is_told_how_every_engine_is(settings: Settings) -> None:

@@ -23,6 +23,7 @@ from speech.asr import (
     download,
     megabytes,
     open_transcriber,
+    weak_notice,
 )
 from speech.asr_sphinx import utterances
 from speech.audio import RATE, Samples
@@ -240,8 +241,27 @@ def test_auto_without_a_model_is_pocketsphinx_and_says_how_to_get_whisper(
     monkeypatch.setattr(asr_whisper, "find", lambda engine, model: None)
     engine = open_transcriber("auto", device="cpu", offline=True)
     assert engine.name == "pocketsphinx"
-    for part in ("PARLEY_ASR=faster-whisper:base", "145 MB", "PARLEY_OFFLINE"):
-        assert part in engine.notice
+    how = "start once with PARLEY_ASR=faster-whisper:base and without PARLEY_OFFLINE (a download of 145 MB)"
+    assert how in engine.notice
+
+
+@pytest.mark.parametrize(
+    ("better", "offline", "how"),
+    [
+        ("faster-whisper:base", False, "set PARLEY_ASR=faster-whisper:base (a download of 145 MB, once)"),
+        ("faster-whisper:base", True, "without PARLEY_OFFLINE (a download of 145 MB), or name a folder"),
+        (
+            "faster-whisper:large-v3-turbo",
+            False,
+            "-turbo and PARLEY_DOWNLOAD=1 (a download of 1620 MB, once)",
+        ),
+    ],
+)
+def test_the_way_to_whisper_is_one_that_works(better: str, offline: bool, how: str) -> None:
+    notice = weak_notice(better, offline=offline)
+    assert how in notice
+    assert "send" not in notice  # in a live conversation nothing is sent by hand
+    assert ("PARLEY_OFFLINE" in open_transcriber("pocketsphinx", offline=offline).notice) == offline
 
 
 def test_auto_takes_the_best_that_is_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ from speech.tts import (
 )
 from speech.tts_espeak import EspeakSynthesizer, _library
 from speech.tts_gtts import GttsSynthesizer
-from speech.tts_kokoro import KokoroSynthesizer
+from speech.tts_kokoro import KokoroSynthesizer, _model
 from speech.tts_openai import OpenAISynthesizer
 from tests.speech import fake_kokoro
 from tests.speech.compare import alike
@@ -500,6 +500,22 @@ def test_a_speech_server_that_hangs_or_is_gone() -> None:
         list(OpenAISynthesizer(server.address, timeout=0.2).synthesize(TEXT))
     with pytest.raises(SynthesisError, match="cannot be reached"):
         list(OpenAISynthesizer(server.address).synthesize(TEXT))
+
+
+@pytest.mark.usefixtures("kokoro_package")
+@pytest.mark.parametrize(
+    ("offline", "how"), [(True, "Start once without PARLEY_OFFLINE"), (False, "Connect to the network once")]
+)
+def test_kokoro_without_its_files_says_how_to_get_them(
+    offline: bool, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(*_: object, **__: object) -> str:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", missing)
+    _model.cache_clear()
+    with pytest.raises(SynthesisError, match=how):
+        KokoroSynthesizer(offline=offline)
 
 
 @pytest.mark.usefixtures("kokoro_package")
