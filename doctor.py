@@ -199,8 +199,8 @@ def _voice(engines: Engines) -> Check:
     if synthesizer is None:
         return Check("note", "voice", "none", "PARLEY_TTS=auto gives Parley a voice.")
     seconds = sum(chunk.seconds for chunk in synthesizer.synthesize("Parley can speak.", "en"))
-    spoke = getattr(synthesizer, "active", synthesizer.name)
-    remedy = f"{synthesizer.name} failed just now, {spoke} stood in." if spoke != synthesizer.name else ""
+    spoke, why = engines.speaks(engines.settings.tts)
+    remedy = f"{why} To leave it at that: PARLEY_TTS={spoke}." if why else ""
     return Check("note" if remedy else "ok", "voice", f"{spoke}, {seconds:.1f} s spoken as a test", remedy)
 
 

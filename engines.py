@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from speech.asr import Transcriber, Transcript
     from speech.audio import Samples
     from speech.live import LiveTranscript
-    from speech.tts import Synthesizer
+    from speech.tts import Outage, Synthesizer
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +68,6 @@ class Engines:
         self.llm: Loading[BaseChatModel | None] = Loading("the language model", self._open_llm)
         self.transcriber: Loading[Transcriber] = Loading("the recogniser", self._open_transcriber)
         self.synthesizer: Loading[Synthesizer | None] = Loading("the voice", self._open_synthesizer)
-        self.voice_notice = ""  # why another voice speaks than the one that is set
         self.reembedding = ""  # how far a change of the embedder has come
         self.corpus_notices: list[str] = []  # what is amiss with the corpus folders
         self.indexing = False  # whether documents are being read that an answer may lack
@@ -81,6 +80,8 @@ class Engines:
         self._better_transcriber: Transcriber | None = None
         self._hint_of = ("", "")  # the index's generation, and the hint made from it
         self._voices: dict[tuple[str, float], Loading[Synthesizer]] = {}
+        self._outages: dict[str, Outage] = {}  # of a voice engine, at whatever speed
+        self._voice_notices: dict[str, str] = {}  # what a voice said when it was opened, or later
         self._voices_lock = threading.Lock()
 
     def __enter__(self) -> Engines:
@@ -316,9 +317,11 @@ class Engines:
         return loading.get()
 
     def _open_voice(self, name: str, speed: float) -> Synthesizer:
-        from speech.tts import open_synthesizer
+        from speech.tts import Outage, open_synthesizer
 
         engine, _, model = name.partition(":")
+        with self._voices_lock:
+            outage = self._outages.setdefault("gtts" if engine == "auto" else engine, Outage())
         return open_synthesizer(
             engine,
             voice=self.settings.voice if name == self.settings.tts else None,
@@ -327,11 +330,22 @@ class Engines:
             url=self.settings.tts_url or None,
             key=self.settings.tts_key.get_secret_value() or None,
             model=model or None,
-            on_notice=self._note_voice,
+            on_notice=lambda notice: self._voice_notices.update({name: notice}),
+            outage=outage,
         )
 
-    def _note_voice(self, notice: str) -> None:
-        self.voice_notice = notice
+    def speaks(self, name: str) -> tuple[str, str]:
+        """The engine that speaks for the voice of that name, and why, if it is another one."""
+        with self._voices_lock:
+            opened = [loading.ready() for (named, _), loading in self._voices.items() if named == name]
+        voice = next(filter(None, opened), None)
+        wanted = name.partition(":")[0]
+        if voice is None:
+            return wanted, ""
+        if why := getattr(voice, "why", ""):
+            return getattr(voice, "active", voice.name), why
+        replaced = voice.name != wanted != "auto"
+        return voice.name, self._voice_notices.get(name, "") if replaced else ""
 
     def _texts(self) -> Iterator[str]:
         """The text of all documents, for a recogniser that learns their words."""

@@ -221,12 +221,13 @@ class Serving:
             return []
         default = self._engines.synthesizer.ready()
         name = default.name if default else self._settings.tts
-        note = GOOGLE if name == "gtts" else ""
-        voices = [Voice("", name, note)]
+        voices = [
+            Voice("", name, GOOGLE if name == "gtts" else "", *self._engines.speaks(self._settings.tts))
+        ]
         if name != "espeak-ng":
-            voices.append(Voice("espeak-ng", "espeak-ng (offline)"))
+            voices.append(Voice("espeak-ng", "espeak-ng (offline)", "", "espeak-ng"))
         if name != "gtts" and not self._settings.offline:
-            voices.append(Voice("gtts", "gTTS", GOOGLE))
+            voices.append(Voice("gtts", "gTTS", GOOGLE, *self._engines.speaks("gtts")))
         return voices
 
     def _speak(self, request: SpeakRequest) -> Speaker:
@@ -312,9 +313,8 @@ class Serving:
             return EngineState(
                 "tts", "no voice" if off else "voice", "ready" if off else "loading", "", change
             )
-        active = getattr(synthesizer, "active", synthesizer.name)
-        note = self._engines.voice_notice if active != synthesizer.name else ""
-        return EngineState("tts", active, "ready", note or (GOOGLE if active == "gtts" else ""), change)
+        active, why = self._engines.speaks(self._settings.tts)
+        return EngineState("tts", active, "ready", why or (GOOGLE if active == "gtts" else ""), change)
 
 
 class LiveLibrary:

@@ -71,8 +71,44 @@ def noticed(chunks: Iterable[AudioChunk], notice: str) -> Iterator[AudioChunk]:
         notice = ""
 
 
+class Outage:
+    """What is known of an engine that may fail, for all its voices: nobody waits twice for a dead server."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._until, self._why = float("-inf"), ""
+
+    @property
+    def why(self) -> str:
+        """Why another one speaks, since the engine failed and until it has spoken again; else empty."""
+        return self._why
+
+    @property
+    def resting(self) -> bool:
+        """Whether the engine is left alone."""
+        with self._lock:
+            return self._clock() < self._until
+
+    def begin(self, why: str) -> bool:
+        """Leave the engine alone for a while; whether that is news, however many calls fail at once."""
+        with self._lock:
+            news = self._clock() >= self._until
+            self._until, self._why = self._clock() + REST_SECONDS, why
+        return news
+
+    def end(self) -> None:
+        """The engine speaks, unless what does was begun before it failed."""
+        with self._lock:
+            if self._clock() >= self._until:
+                self._why = ""
+
+
 class WithStandby:
-    """An engine, and espeak-ng for the `REST_SECONDS` after it failed. Safe to use from many threads."""
+    """An engine, and espeak-ng for the `REST_SECONDS` after it failed. Safe to use from many threads.
+
+    Voices of one engine that are given the same `outage` rest together.
+    """
 
     def __init__(
         self,
@@ -80,30 +116,35 @@ class WithStandby:
         standby: Synthesizer,
         *,
         on_notice: Notify | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        outage: Outage | None = None,
     ) -> None:
         self.name = engine.name
         self._engine, self._standby = engine, standby
-        self._notify, self._clock = on_notice, clock
-        self._lock = threading.Lock()
-        self._resting_until = float("-inf")
+        self._notify, self._outage = on_notice, outage or Outage()
 
     @property
     def active(self) -> str:
-        """The name of the engine that would speak now."""
-        return self._standby.name if self._resting() else self._engine.name
+        """Which engine speaks: after a failure the standby, until the other has spoken again."""
+        return self._standby.name if self._outage.why else self._engine.name
+
+    @property
+    def why(self) -> str:
+        """Why the standby is active; empty while it is not."""
+        return self._outage.why
 
     @property
     def slow(self) -> bool:
-        return is_slow(self._standby if self._resting() else self._engine)
+        return is_slow(self._standby if self._outage.resting else self._engine)
 
     def synthesize(self, text: str, language: str = "en") -> Iterator[AudioChunk]:
-        if self._resting():
+        if self._outage.resting:
             yield from self._instead(text, language, f"{self.name} is not to be had for now.")
             return
         begun = False
         try:
             for chunk in self._engine.synthesize(text, language):
+                if not begun:
+                    self._outage.end()
                 begun = True
                 yield chunk
         except UnspokenError as error:
@@ -129,16 +170,8 @@ class WithStandby:
         except UnspokenError as error:
             raise UnspokenError(f"{reason} {error}") from error
 
-    def _resting(self) -> bool:
-        with self._lock:
-            return self._clock() < self._resting_until
-
     def _rest(self, notice: str) -> None:
-        """Leave the engine alone for a while; said once, however many calls fail at the same time."""
-        with self._lock:
-            already = self._clock() < self._resting_until
-            self._resting_until = self._clock() + REST_SECONDS
-        if not already:
+        if self._outage.begin(notice):
             log.warning("%s failed, %s speaks for %.0f s", self.name, self._standby.name, REST_SECONDS)
             self._say(notice)
 
@@ -162,6 +195,7 @@ def open_synthesizer(
     key: str | None = None,
     model: str | None = None,
     on_notice: Notify | None = None,
+    outage: Outage | None = None,
 ) -> Synthesizer:
     """The engine of that name, ready to speak.
 
@@ -174,6 +208,7 @@ def open_synthesizer(
         key: the server's key.
         model: the server's model, for "openai".
         on_notice: told in a sentence when another engine or voice takes over.
+        outage: what is known of the engine from its other voices.
 
     Raises `SynthesisError` for an unknown name, a package that is not installed, or values that cannot be.
     """
@@ -183,7 +218,7 @@ def open_synthesizer(
         name = "espeak-ng" if offline else "gtts"
     if name not in ENGINES:
         raise SynthesisError(f"There is no voice engine {name!r}. Choose one of: auto, {', '.join(ENGINES)}.")
-    return ENGINES[name](_Wanted(voice, speed, offline, url, key, model, on_notice))
+    return ENGINES[name](_Wanted(voice, speed, offline, url, key, model, on_notice, outage))
 
 
 class _Wanted:
@@ -198,9 +233,11 @@ class _Wanted:
         key: str | None,
         model: str | None,
         on_notice: Notify | None,
+        outage: Outage | None,
     ) -> None:
         self.voice, self.speed, self.offline = voice or None, speed, offline
-        self.url, self.key, self.model, self.on_notice = url, key, model, on_notice
+        self.url, self.key, self.model = url, key, model
+        self.on_notice, self.outage = on_notice, outage
 
 
 def _espeak(wanted: _Wanted) -> Synthesizer:
@@ -216,6 +253,10 @@ def _standby(wanted: _Wanted) -> Synthesizer:
     return EspeakSynthesizer(speed=wanted.speed, on_notice=wanted.on_notice)
 
 
+def _backed(engine: Synthesizer, wanted: _Wanted) -> Synthesizer:
+    return WithStandby(engine, _standby(wanted), on_notice=wanted.on_notice, outage=wanted.outage)
+
+
 def _gtts(wanted: _Wanted) -> Synthesizer:
     from speech.tts_gtts import GttsSynthesizer
 
@@ -224,7 +265,7 @@ def _gtts(wanted: _Wanted) -> Synthesizer:
             wanted.on_notice("gTTS needs the network, which PARLEY_OFFLINE forbids; espeak-ng speaks.")
         return _standby(wanted)
     engine = GttsSynthesizer(voice=wanted.voice, speed=wanted.speed)
-    return WithStandby(engine, _standby(wanted), on_notice=wanted.on_notice)
+    return _backed(engine, wanted)
 
 
 def _kokoro(wanted: _Wanted) -> Synthesizer:
@@ -233,7 +274,7 @@ def _kokoro(wanted: _Wanted) -> Synthesizer:
     engine = KokoroSynthesizer(
         voice=wanted.voice, speed=wanted.speed, offline=wanted.offline, on_notice=wanted.on_notice
     )
-    return WithStandby(engine, _standby(wanted), on_notice=wanted.on_notice)
+    return _backed(engine, wanted)
 
 
 def _openai(wanted: _Wanted) -> Synthesizer:
@@ -254,7 +295,7 @@ def _openai(wanted: _Wanted) -> Synthesizer:
     engine = OpenAISynthesizer(
         wanted.url, key=wanted.key, model=wanted.model or "tts-1", voice=wanted.voice, speed=wanted.speed
     )
-    return WithStandby(engine, _standby(wanted), on_notice=wanted.on_notice)
+    return _backed(engine, wanted)
 
 
 ENGINES: dict[str, Callable[[_Wanted], Synthesizer]] = {

@@ -11,17 +11,22 @@ from typing import Any
 
 import pytest
 
+import doctor
 from commands import index
 from engines import EngineError, Engines
 from loading import Loading
 from rag import llms
 from rag.assistant import Done, Notice
 from rag.embeddings import bundled_folder
-from serving import LiveLibrary, Serving
+from serving import GOOGLE, LiveLibrary, Serving
 from settings import Settings
 from speech.asr import TranscriberError
+from speech.tts import SynthesisError
+from speech.tts_gtts import GttsSynthesizer
 from tests.models import tiny_mistral
 from tests.rag.llms import servers
+from tests.speech.servers import mp3, tone
+from ui.services import SpeakRequest
 
 TEXT = "Rules\n\nThe lantern boat returns at eleven. It carries forty people.\n"
 
@@ -251,6 +256,49 @@ def test_offline_no_consent_is_asked_for_a_download(settings: Settings) -> None:
         pytest.raises(TranscriberError, match="PARLEY_OFFLINE forbids to fetch it"),
     ):
         engines.transcriber.get()
+
+
+def test_the_page_is_told_which_voice_speaks_and_why(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dead = [True]
+
+    def fetch(self: GttsSynthesizer, body: str) -> bytes:
+        if dead[0]:
+            raise SynthesisError("gTTS cannot be reached (ConnectionError).")
+        return mp3(tone(1.0))
+
+    monkeypatch.setattr(GttsSynthesizer, "_fetch", fetch)
+    monkeypatch.setattr("speech.tts.REST_SECONDS", 0.0)
+    with Engines(settings.model_copy(update={"tts": "auto", "offline": False})) as engines:
+        services = Serving(engines).services()
+
+        def speak(speed: float) -> tuple[str, str]:
+            speaker = services.speak(SpeakRequest("", speed, "Hello?", lambda notice: None))
+            speaker.feed("Hello.")
+            speaker.finish()
+            assert sum(chunk.seconds for chunk in speaker) > 0.3
+            state = services.engines()[3]
+            assert (services.voices()[0].speaks, services.voices()[0].note) == (state.name, GOOGLE)
+            return state.name, state.why
+
+        engines.synthesizer.get()
+        failed = ("espeak-ng", "gTTS cannot be reached (ConnectionError). espeak-ng speaks for now.")
+        assert services.engines()[3].name == "gtts"
+        assert speak(1.5) == failed  # at another speed than the settings'
+        assert doctor._voice(engines).remedy == f"{failed[1]} To leave it at that: PARLEY_TTS=espeak-ng."
+        assert services.engines()[3].name == "espeak-ng"  # after its rest, too, until it has spoken
+        dead[0] = False
+        assert speak(1.0) == ("gtts", GOOGLE)
+
+
+def test_a_voice_that_the_network_would_need_says_so_offline(settings: Settings) -> None:
+    with Engines(settings.model_copy(update={"tts": "gtts"})) as engines:
+        engines.synthesizer.get()
+        state = Serving(engines).services().engines()[3]
+        assert state.name == "espeak-ng"
+        assert "PARLEY_OFFLINE forbids" in state.why
+        assert "PARLEY_OFFLINE forbids" in doctor._voice(engines).remedy
 
 
 def test_the_page_is_told_how_every_engine_is(settings: Settings) -> None:

@@ -115,6 +115,8 @@ class Voice:
     name: str  # "" is the one that the settings choose
     label: str
     note: str = ""  # what choosing it means, e.g. that text leaves this machine
+    speaks: str = ""  # the engine that speaks for it now
+    why: str = ""  # why, if that is another one
 
 
 @dataclass(frozen=True)

@@ -254,6 +254,25 @@ def test_suggestions_begin_a_conversation(site: Site) -> None:
     expect(page.locator("#chat .answer-done")).to_have_text(ANSWER)
 
 
+def test_the_voice_that_speaks_is_named_with_the_reason(site: Site) -> None:
+    page = site.open()
+    engines = page.locator("#engines")
+    expect(engines).to_contain_text("Speaks tone")
+    page.locator("#tools summary").click()
+    page.get_by_label("Voice", exact=True).select_option("Off")
+    expect(engines).to_contain_text("Speaks off")
+    page.get_by_label("Voice", exact=True).select_option("Other")
+    expect(engines).to_contain_text("Speaks whistle")
+    site.script.why = "Other cannot be reached. whistle speaks for now."
+    page.evaluate(  # what a voice that fails brings
+        """import("/parley/socket.js").then(({ socket }) =>
+             socket.dispatchEvent(new CustomEvent("notice", { detail: { turn: 0, message: "Oh!" } })))"""
+    )
+    expect(engines.locator(".panel")).to_contain_text("whistle speaks for now")
+    page.get_by_label("Voice", exact=True).select_option("Tone")
+    expect(engines).to_contain_text("Speaks tone")
+
+
 def test_notices_and_engines_are_said(site: Site, ask: Ask) -> None:
     site.script.assistant.notices = ("One passage was dropped.",)
     page = site.open()

@@ -23,6 +23,7 @@ from speech.polish import BREATH, CHUNK, PAUSE, RATE, Sound, polish, stretched
 from speech.tts import (
     ENGINES,
     REST_SECONDS,
+    Outage,
     SynthesisError,
     Synthesizer,
     UnspokenError,
@@ -408,18 +409,35 @@ def test_the_engine_is_tried_again_after_its_rest() -> None:
     now = [0.0]
     replies = [_refuses, _google]
     with serving(lambda handler, body: replies[len(server.bodies) - 1](handler, body)) as server:
-        voice = WithStandby(
-            GttsSynthesizer(address=server.address), EspeakSynthesizer(), clock=lambda: now[0]
-        )
+        gtts = GttsSynthesizer(address=server.address)
+        outage = Outage(clock=lambda: now[0])
+        voice = WithStandby(gtts, EspeakSynthesizer(), outage=outage)
         list(voice.synthesize(TEXT))
+        assert voice.why == "gTTS answered with status 429. espeak-ng speaks for now."
         now[0] = REST_SECONDS - 0.1
         list(voice.synthesize(TEXT))
         assert (len(server.bodies), voice.active) == (1, "espeak-ng")
         now[0] = REST_SECONDS + 0.1
-        assert voice.active == "gtts"
+        assert voice.active == "espeak-ng"  # the other one is still to show that it speaks
         list(voice.synthesize(TEXT))
         assert len(server.bodies) == 2
-        assert voice.active == "gtts"
+        assert (voice.active, voice.why) == ("gtts", "")
+
+
+def test_the_voices_of_one_engine_rest_together() -> None:
+    outage = Outage()
+    with serving(_refuses) as server:
+        voices = [
+            WithStandby(
+                GttsSynthesizer(address=server.address, speed=speed), EspeakSynthesizer(), outage=outage
+            )
+            for speed in (1.0, 1.5)
+        ]
+        assert voices[1].active == "gtts"
+        list(voices[0].synthesize(TEXT))
+        assert voices[1].active == "espeak-ng"
+        list(voices[1].synthesize(TEXT))
+        assert len(server.bodies) == 1
 
 
 def test_a_language_that_an_engine_lacks_does_not_rest_it() -> None:

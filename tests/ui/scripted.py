@@ -166,6 +166,7 @@ class Script:
         self.recordings: list[bytes] = []
         self.requests: list[SpeakRequest] = []
         self.users: dict[str, str] = {}
+        self.why = ""  # another engine speaks for the second voice
         self.pages = [
             Page(text, start, n) for n, (text, start) in enumerate(zip(PAGES, starts(), strict=True), 1)
         ]
@@ -201,7 +202,7 @@ class Script:
             speak=self.speak,
             voices=lambda: [
                 Voice("", "Tone", "The text of each answer is sent to Google."),
-                Voice("b", "Other"),
+                Voice("b", "Other", "", "whistle", self.why),
             ],
             engines=lambda: self.states,
             suggestions=lambda: ["When does the lamp room close?", "Who built the lighthouse?"],

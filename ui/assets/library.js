@@ -3,6 +3,7 @@
 import { setSuggestions } from "./chat.js";
 import { announce, api, button, byId, el, icon, ServerError, toast } from "./dom.js";
 import { setEngines, setUser, setVoices } from "./settings.js";
+import { socket } from "./socket.js";
 
 const TYPES = ".txt,.md,.markdown,.html,.htm,.pdf";
 const QUICK = 700; // milliseconds between two looks at the server while something is on its way
@@ -20,6 +21,7 @@ export function mountLibrary() {
   byId("upload").replaceChildren(dropZone(), urlForm());
   byId("library").replaceChildren(el("h2", {}, "Documents"), progress, list);
   dropAnywhere();
+  socket.addEventListener("notice", refresh); // another voice may speak
   refresh();
 }
 
@@ -116,8 +118,8 @@ async function refresh() {
     busy = state.busy;
     last = state.library;
     limit = state.max_upload;
-    setEngines(state.engines);
     setVoices(state.voices);
+    setEngines(state.engines);
     setUser(state.user);
     setSuggestions(state.suggestions);
     drawProgress(state.progress);

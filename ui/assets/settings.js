@@ -10,7 +10,7 @@ const NAMES = { llm: "Answers", embedder: "Search", asr: "Listens", tts: "Speaks
 
 export const settings = {
   voices: [],
-  engines: [],
+  engines: [], // as the server has them
   voice: recall("voice", ""),
   speed: recall("speed", 1),
   sendAtOnce: recall("sendAtOnce", false),
@@ -21,6 +21,7 @@ export const settings = {
 const signOut = el("form", { method: "post", action: "/logout", hidden: true });
 let voiceSelect;
 let voiceNote;
+let drawnEngines = "";
 
 export function mountSettings() {
   byId("brand").replaceChildren(el("span", { class: "logo" }, icon("book")), el("span", { class: "name" }, "Parley"));
@@ -100,6 +101,7 @@ function chooseVoice(name) {
   remember("voice", name);
   if (name === OFF) player.stop();
   showNote();
+  drawEngines();
 }
 
 function showNote() {
@@ -126,8 +128,22 @@ export function setUser(name) {
 
 // The line that says which engines are active; opened, why and how to change them.
 export function setEngines(engines) {
-  if (JSON.stringify(engines) === JSON.stringify(settings.engines)) return;
   settings.engines = engines;
+  drawEngines();
+}
+
+// The engine as it is for this page, whose voice may be another one than the server's.
+function here(engine) {
+  if (engine.kind !== "tts" || !settings.voice || !settings.voices.length) return engine;
+  if (settings.voice === OFF) return { ...engine, name: "off", state: "ready", why: "You have switched it off in the settings of this page.", remedy: "" };
+  const { label, note, speaks, why } = settings.voices.find(({ name }) => name === settings.voice);
+  return { ...engine, name: speaks || label, state: "ready", why: why || note };
+}
+
+function drawEngines() {
+  const engines = settings.engines.map(here);
+  if (JSON.stringify(engines) === drawnEngines) return;
+  drawnEngines = JSON.stringify(engines);
   const open = byId("engines").querySelector("details")?.open ?? false;
   const line = engines.map(({ kind, name, state }) =>
     el("span", { class: `engine ${state}` }, el("span", { class: "kind" }, NAMES[kind]), " ", name, state === "ready" ? null : el("em", {}, ` ${STATES[state][0]}`)),
