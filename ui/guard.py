@@ -6,6 +6,7 @@ not know what the routes do.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import hashlib
@@ -13,7 +14,8 @@ import hmac
 import ipaddress
 import secrets
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from html import escape
 from urllib.parse import parse_qs, urlsplit
 
@@ -25,6 +27,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 SESSION, BROWSER = "parley_session", "parley_browser"
 METRICS = "/metrics"
 SESSION_SECONDS = 30 * 24 * 3600
+SIGNED_OUT = 4401  # closes a socket, or refuses one: its person has to sign in first
 _TRIES, _TRIES_SECONDS = 10, 60.0  # failed sign-ins of one address
 _OPEN = ("/health", "/login", "/parley/login.css")
 # What Gradio's page loads. Its upload, file, proxy, queue, info and history routes stay closed.
@@ -78,7 +81,21 @@ class Guard:
         if answer is not None:
             await _refuse(answer, scope, receive, _with_headers(send, visit))
             return
-        await self._app(scope, receive, _with_headers(send, visit))
+        if scope["type"] == "websocket" and self._users:
+            await self._while_signed_in(visit, receive, send)
+        else:
+            await self._app(scope, receive, _with_headers(send, visit))
+
+    async def _while_signed_in(self, visit: _Visit, receive: Receive, send: Send) -> None:
+        """A socket, until its page leaves or its session is signed out, which to the app is the same."""
+        with self._sessions.watched(visit.session) as signed_out:
+            until = _Until(receive, signed_out)
+            try:
+                await self._app(visit.scope, until.receive, _with_headers(send, visit))
+            finally:
+                until.stop()
+        if until.reached:
+            await send({"type": "websocket.close", "code": SIGNED_OUT})
 
     async def _own_answer(self, visit: _Visit, receive: Receive) -> Response | None:
         """What signing in and out answer; None for all else."""
@@ -165,6 +182,7 @@ class Sessions:
     def __init__(self) -> None:
         self._open: dict[str, tuple[str, float]] = {}  # digest of the cookie → user, until when
         self._tries: dict[str, list[float]] = {}
+        self._watched: dict[str, set[asyncio.Event]] = {}  # digest of the cookie → set when it is forgotten
 
     def open(self, user: str) -> str:
         """A new session's cookie."""
@@ -180,6 +198,21 @@ class Sessions:
 
     def forget(self, token: str) -> None:
         self._open.pop(_digest(token), None)
+        for forgotten in self._watched.get(_digest(token), ()):
+            forgotten.set()
+
+    @contextmanager
+    def watched(self, token: str) -> Iterator[asyncio.Event]:
+        """An event for as long as somebody watches: the session is forgotten."""
+        key, forgotten = _digest(token), asyncio.Event()
+        watching = self._watched.setdefault(key, set())
+        watching.add(forgotten)
+        try:
+            yield forgotten
+        finally:
+            watching.remove(forgotten)
+            if not watching:
+                del self._watched[key]
 
     def may_try(self, address: str) -> bool:
         recent = [at for at in self._tries.get(address, ()) if at > time.monotonic() - _TRIES_SECONDS]
@@ -190,6 +223,32 @@ class Sessions:
 
     def failed(self, address: str) -> None:
         self._tries.setdefault(address, []).append(time.monotonic())
+
+
+class _Until:
+    """A socket's `receive` that says the page has left as soon as an event is set."""
+
+    def __init__(self, receive: Receive, event: asyncio.Event) -> None:
+        self.reached = False
+        self._receive = receive
+        self._waiting = asyncio.ensure_future(event.wait())
+
+    async def receive(self) -> Message:
+        arriving = asyncio.ensure_future(self._receive())
+        try:
+            await asyncio.wait({arriving, self._waiting}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            if not arriving.done():
+                arriving.cancel()
+        if arriving.done():
+            message = arriving.result()
+            if message["type"] != "websocket.receive" or not self._waiting.done():
+                return message
+        self.reached = True
+        return {"type": "websocket.disconnect", "code": SIGNED_OUT}
+
+    def stop(self) -> None:
+        self._waiting.cancel()
 
 
 class _Visit:
@@ -340,7 +399,7 @@ def _with_nonce(messages: list[Message], nonce: str) -> list[Message]:
 async def _refuse(response: Response, scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "websocket":
         await receive()
-        await send({"type": "websocket.close", "code": 4401 if response.status_code == 401 else 4403})
+        await send({"type": "websocket.close", "code": SIGNED_OUT if response.status_code == 401 else 4403})
         return
     await response(scope, receive, send)
 

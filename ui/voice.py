@@ -8,6 +8,8 @@ Binary, little endian. Page → server, a frame of the microphone: uint32 its nu
 played (0: none), uint32 samples (24 kHz) of it that were played before the frame, then int16 samples, mono.
 Server → page: uint32 turn, uint32 samples per second, then int16 samples, mono.
 
+The server closes it with 4401 when its person signs out (`ui.guard`).
+
 Text, JSON by "type". Page → server:
   talk {conversation, rate, voice, speed, speak, language}, quiet: begin and end the live conversation
   mute {on}, push {down, ago}, ask {text}: what the person does in it; `ago` seconds before, when letting go

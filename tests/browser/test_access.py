@@ -50,9 +50,14 @@ def test_sign_in_opens_the_page_and_what_is_ones_own(closed: Site, ask: Ask) -> 
     expect(other.locator("#history li")).to_have_count(0)
     again = sign_in(closed, "ada", "engine")  # in another browser
     expect(again.locator("#history li")).to_have_count(1)
+    tab = page.context.new_page()
+    tab.goto(closed.url)
+    tab.wait_for_function("window.parleyPlayer?.key")
     page.locator("#tools summary").click()
     page.get_by_role("button", name="Sign out ada").click()
     expect(page.get_by_label("Password")).to_be_visible()
+    expect(tab.get_by_label("Password")).to_be_visible()  # whoever comes after hears nothing there either
+    expect(again.locator("#history li")).to_have_count(1)
 
 
 def test_every_handle_is_there_once(site: Site) -> None:

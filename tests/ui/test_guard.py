@@ -11,10 +11,11 @@ from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
 from tests.ui.scripted import Script
-from ui.guard import BROWSER, SESSION
+from ui.guard import BROWSER, SESSION, SIGNED_OUT
 from ui.web import build_ui
 
 PLAIN, SECURE = "http://127.0.0.1", "https://127.0.0.1"
+SOCKET = "ws://127.0.0.1/voice/ws"
 ADA = {"username": "ada", "password": "engine"}
 
 
@@ -64,6 +65,32 @@ def test_who_signed_in_over_https_can_sign_in_without_it_too(closed: FastAPI) ->
         assert plain.partition("=")[0] != over_https.partition("=")[0]
         assert "Secure" not in plain
         assert client.get("/api/state").status_code == 200
+
+
+def test_signing_out_closes_the_sockets_of_this_session_and_no_others(closed: FastAPI) -> None:
+    with TestClient(closed, base_url=PLAIN) as client:
+        cookies = []
+        for _ in range(2):  # two browsers of one person
+            client.post("/login", data=ADA)
+            cookies.append({"cookie": f"{SESSION}={client.cookies[SESSION]}"})
+            client.cookies.clear()
+        gone, stays = cookies
+        with (
+            client.websocket_connect(SOCKET, headers=gone) as first,
+            client.websocket_connect(SOCKET, headers=gone) as second,
+            client.websocket_connect(SOCKET, headers=stays) as other,
+        ):
+            for socket in (first, second, other):
+                assert socket.receive_json()["type"] == "key"
+            client.post("/logout", headers=gone, follow_redirects=False)
+            for socket in (first, second):
+                with pytest.raises(WebSocketDisconnect) as closing:
+                    socket.receive_json()
+                assert closing.value.code == SIGNED_OUT
+            other.send_json({"type": "talk", "rate": 1})
+            assert other.receive_json()["type"] == "refused"
+        with pytest.raises(WebSocketDisconnect), client.websocket_connect(SOCKET, headers=gone):
+            pass
 
 
 def test_a_session_cookie_without_https_counts_for_nothing_over_it(closed: FastAPI) -> None:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 from langchain_core.messages import AIMessage
@@ -19,6 +20,7 @@ from tests.browser.serving import serve
 from tests.speech.speaking import spoken
 from tests.ui.scripted import ANSWER, Heard, Script
 from tests.ui.talker import Talker
+from ui.guard import SIGNED_OUT
 from ui.live import Microphone
 from ui.web import build_ui
 
@@ -406,6 +408,31 @@ def test_a_failing_recogniser_says_so_and_the_conversation_goes_on(house: House)
         await sounding(talker, turn)
 
     house.run(visit)
+
+
+def test_signing_out_ends_the_conversation_within_a_moment(tmp_path: Path) -> None:
+    script = Script(tmp_path)
+    script.users = {"ada": "engine"}
+    with serve(build_ui(script.services())) as url:
+        signed_in = httpx.post(f"{url}/login", data={"username": "ada", "password": "engine"})
+        cookie = signed_in.headers["set-cookie"].partition(";")[0]
+
+        async def visit() -> None:
+            async with Talker(url, cookie=cookie) as talker, httpx.AsyncClient(base_url=url) as browser:
+                await talker.talk()
+                turn = await asked(talker)
+                await sounding(talker, turn)
+                await browser.post("/logout", headers={"cookie": cookie})
+                begun = time.monotonic()
+                await talker.socket.wait_closed()
+                assert time.monotonic() - begun < 1
+                assert talker.socket.close_code == SIGNED_OUT
+
+        asyncio.run(visit())
+        begun = time.monotonic()
+        while not script.assistant.answers[0].closed:
+            assert time.monotonic() - begun < 2
+            time.sleep(0.02)
 
 
 def frame(number: int, samples: np.ndarray, turn: int = 0, position: int = 0) -> bytes:

@@ -6,6 +6,7 @@ import { api } from "./dom.js";
 
 const RETRY = [500, 1000, 2000, 4000, 8000]; // milliseconds
 const ASK_AFTER = 3; // times that the socket could not be opened
+const SIGNED_OUT = 4401; // a close code of the server's
 const STUCK = 5000; // milliseconds without a byte sent after which the connection counts as lost
 
 class Socket extends EventTarget {
@@ -23,7 +24,7 @@ class Socket extends EventTarget {
     const raw = (this.raw = new WebSocket(url));
     raw.binaryType = "arraybuffer";
     raw.onmessage = ({ data }) => (typeof data === "string" ? this.#message(JSON.parse(data)) : this.#dispatch("sound", data));
-    raw.onclose = () => this.#lost();
+    raw.onclose = ({ code }) => (code === SIGNED_OUT ? location.assign("/login") : this.#lost());
   }
 
   close() {
