@@ -5,18 +5,17 @@ short silence the utterance is transcribed and its reply begun, unheard; when th
 dropped, and when the endpoint is decided, the reply is let out. A voice over a reply silences it at once,
 but only words end it: after a cough it goes on where it stopped.
 
-Everything happens in one thread that reads one queue, so nothing here is locked. It does not know what a
-reply is made of, how a recogniser works, or how sound and messages travel.
+Everything happens one thing after another (`speech.serial`), so nothing here is locked. It does not know what
+a reply is made of, how a recogniser works, or how sound and messages travel.
 """
 
 from __future__ import annotations
 
 import logging
-import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal, Protocol
@@ -28,16 +27,16 @@ from speech.bargein import Bargein
 from speech.echo import open_echo_canceller
 from speech.endpoint import Began, Dropped, Ended, Event, Listener, ListenOptions, Paused, WentOn
 from speech.remarks import is_backchannel, is_stop, takes_back
+from speech.serial import Serial
 from speech.vad import FRAME, VadStream
 
 log = logging.getLogger(__name__)
 
 FRAME_SECONDS = FRAME / RATE
 KEPT = 3.0  # seconds of sound that are kept for words which began before they were noticed
-BACKLOG = round(4.0 / FRAME_SECONDS)  # frames that may wait; more are lost, rather than heard late
+BACKLOG = 200  # pieces of sound that may wait, 4 to 8 s; more are lost, rather than heard late
 _SPEECH = 0.3  # Silero's probability below which nobody speaks
 _NOTHING = 0.7  # seconds without speech after which a voice over a reply was none
-_TICK = 0.25  # seconds after which the page is told what has changed by itself
 _STOOD_STILL = 1.0  # seconds without a frame after which the microphone's clock is set anew
 _CLOCK = round(3.0 / FRAME_SECONDS)  # frames by which it is set: a microphone's clock is not ours
 
@@ -126,7 +125,6 @@ class Outside:
     reply: Callable[[Heard], Reply]  # begins an answer, held back
     tell: Callable[..., None]  # a message for the page: tell(type=…, …)
     interrupted: Callable[[Literal["real", "resumed"]], None] = lambda kind: None
-    lost: Callable[[], None] = lambda: None  # a frame that came faster than it could be heard
     ended: Callable[[], None] = lambda: None  # the conversation is over, and nothing of it at work
 
 
@@ -175,7 +173,7 @@ class Conversation:
         self._bargein = bargein or Bargein(interrupt)
         self._echo = open_echo_canceller()
         self._vad = vad or VadStream()
-        self._items: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._serial = Serial(tick=self._show_guarded, last=self._end)
         self._recent: deque[Samples] = deque(maxlen=round(KEPT / FRAME_SECONDS))
         self._offset = float("inf")  # time.monotonic() of the stream's first sample
         self._begun: deque[float] = deque(maxlen=_CLOCK)  # the same by each of the last frames
@@ -193,23 +191,21 @@ class Conversation:
         self._nothing = 0.0  # seconds without speech since then
         self._shown: tuple[str, bool] | None = None
         self._closed = False
-        self._thread = threading.Thread(target=self._run, name="conversation", daemon=True)
 
     def start(self) -> None:
         """Listen from now on."""
-        self._thread.start()
+        self._serial.start()
 
     # From outside, in any thread
 
-    def hear(self, frame: Samples, turn: int = 0, position: int = 0) -> None:
-        """The next 512 samples of the microphone, at 16 kHz.
+    def hear(self, frames: Iterable[tuple[Samples, int, int]]) -> None:
+        """What the microphone gave next, taken from `frames` when it is its turn, or not at all.
 
-        `turn` is what the loudspeaker played when it began (0: nothing), `position` how many samples of it.
+        Each is 512 samples at 16 kHz, the turn that the loudspeaker played when they began (0: nothing), and
+        how many samples of it.
         """
-        if self._items.qsize() > BACKLOG:
-            self._outside.lost()
-            return
-        self._do(partial(self._frame, frame, turn, position))
+        if len(self._serial) <= BACKLOG:
+            self._do(partial(self._hear, frames))
 
     def played(self, turn: int, samples: int) -> None:
         """How far the loudspeaker has come in a turn."""
@@ -234,33 +230,24 @@ class Conversation:
     def close(self) -> None:
         """End it, and all the work behind it."""
         self._closed = True
-        self._items.put(None)
+        self._serial.close()
 
-    # In the conversation's own thread
+    # One after another
 
     def _do(self, work: Callable[[], None]) -> None:
-        if not self._closed:
-            self._items.put(work)
+        self._serial.do(partial(self._next, work))
 
-    def _run(self) -> None:
-        try:
+    def _next(self, work: Callable[[], None]) -> None:
+        self._guarded(work)
+        self._show_guarded()
+
+    def _show_guarded(self) -> None:
+        if not self._closed:
             self._guarded(self._show)
-            while not self._closed:
-                self._guarded(self._next)
-        finally:
-            self._closed = True
-            self._guarded(self._end_all)
-            self._outside.ended()
 
-    def _next(self) -> None:
-        try:
-            work = self._items.get(timeout=_TICK)
-        except queue.Empty:
-            work = None
-        if work is not None:
-            work()
-        if not self._closed:
-            self._show()
+    def _end(self) -> None:
+        self._guarded(self._end_all)
+        self._outside.ended()
 
     def _guarded(self, work: Callable[[], None]) -> None:
         try:
@@ -274,6 +261,10 @@ class Conversation:
         self._end_words()
         if self._reply is not None:
             self._reply.interrupt()
+
+    def _hear(self, frames: Iterable[tuple[Samples, int, int]]) -> None:
+        for frame, turn, position in frames:
+            self._frame(frame, turn, position)
 
     def _frame(self, frame: Samples, turn: int, position: int) -> None:
         self._set_clock()

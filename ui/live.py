@@ -11,7 +11,7 @@ import struct
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -38,13 +38,6 @@ MOST = 100  # live conversations at once
 FULL = "Too many people talk with Parley right now. Try again in a moment; typing works."
 
 
-class Heading(NamedTuple):
-    """What was played when a frame of the microphone began."""
-
-    turn: int
-    position: int  # samples at SPOKEN_RATE
-
-
 class Microphone:
     """The page's frames → frames of 512 samples at 16 kHz, with what was played at the beginning of each."""
 
@@ -59,23 +52,33 @@ class Microphone:
         self._heard = 0.0  # seconds of sound
         self.lost = 0  # frames
 
-    def frames(self, data: bytes) -> Iterator[tuple[Samples, Heading]]:
-        """Raises ValueError for what is no frame."""
+    def check(self, data: bytes) -> None:
+        """Raises ValueError for what is no frame, and for sound that comes faster than it can be spoken.
+
+        For the event loop: it computes nothing, since there every operation of numpy waits for the threads
+        that compute.
+        """
         size = len(data) - _HEADER.size
         if size <= 0 or size % 2 or size // 2 > self._rate * _LONGEST_FRAME:
             raise ValueError("this is no frame of a microphone")
+        self._heard += size / 2 / self._rate
+        if self._heard > time.monotonic() - self._begun + _AHEAD:
+            raise ValueError("no microphone is so fast")
+
+    def frames(self, data: bytes) -> Iterator[tuple[Samples, int, int]]:
+        """Frames of what `check` has let pass, each with the turn that was played then, and how far it was.
+
+        That is in samples at SPOKEN_RATE.
+        """
         number, turn, position = _HEADER.unpack_from(data)
         new = self._at_16_khz(from_int16(np.frombuffer(data, "<i2", offset=_HEADER.size)))
         gap = self._gap(number, len(new))
-        self._heard += (len(new) + len(gap)) / RATE
-        if self._heard > time.monotonic() - self._begun + _AHEAD:
-            raise ValueError("no microphone is so fast")
         begin = position - (len(self._rest) + len(gap)) * SPOKEN_RATE // RATE
         whole = np.concatenate([self._rest, gap, new])
         used = len(whole) // FRAME * FRAME
         self._rest = whole[used:]
         for at in range(0, used, FRAME):
-            yield whole[at : at + FRAME], Heading(turn, max(0, begin + at * SPOKEN_RATE // RATE))
+            yield whole[at : at + FRAME], turn, max(0, begin + at * SPOKEN_RATE // RATE)
 
     def _gap(self, number: int, samples: int) -> Samples:
         """Silence in place of what was lost."""
@@ -199,7 +202,6 @@ class Live:
                 reply=lambda heard: Reply(self, heard),
                 tell=self.tell,
                 interrupted=metrics.interruption,
-                lost=metrics.frames_lost,
                 ended=self._ended,
             ),
             options=ListenOptions(quickest=listening.quickest, longest=listening.longest),
@@ -224,8 +226,8 @@ class Live:
         return self._voices.prepare(self.socket, wish, heard.text, heard.language, held=True)
 
     def hear(self, frame: bytes) -> None:
-        for samples, heading in self._microphone.frames(frame):
-            self._talk.hear(samples, heading.turn, heading.position)
+        self._microphone.check(frame)
+        self._talk.hear(self._microphone.frames(frame))
 
     def told(self, message: Mapping[str, Any]) -> None:
         turn = message.get("turn")

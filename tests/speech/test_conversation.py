@@ -144,7 +144,7 @@ class Talk:
 
     def frame(self, *events: Event, over: bool = False, probability: float = 0.0) -> None:
         self.ears.coming.append((list(events), over, probability))
-        self.conversation.hear(QUIET)
+        self.conversation.hear([(QUIET, 0, 0)])
 
     def frames(self, count: int, probability: float = 0.0) -> None:
         for _ in range(count):
