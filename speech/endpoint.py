@@ -286,7 +286,7 @@ class _Evidence:
 
     def of(self, frame: Samples, probability: float) -> tuple[float, float]:
         """The evidence after this frame, and the frame's own level above the noise."""
-        clean = frame if math.isfinite(float(frame.sum())) else np.nan_to_num(frame, posinf=1.0, neginf=-1.0)
+        clean = frame if np.isfinite(frame).all() else np.nan_to_num(frame, posinf=1.0, neginf=-1.0)
         voice = min(max(probability, 0.0), 1.0) if probability == probability else 0.0
         self._powers.append(_power(clean))
         self._odds.append(math.log((voice + 0.01) / (1.01 - voice)))
