@@ -23,12 +23,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from rag import database
+from rag import cancel, database
 from rag.chunks import Chunk
 from rag.database import Pool
 from rag.store import EmbedderMismatchError, Hit, NameTakenError, Page, Source, StoreError
 from rag.store_text import FOLDER, DamagedError, TextIndex
-from rag.store_vectors import FILE, Stamp, VectorIndex
+from rag.store_vectors import FILE, SAMPLE, Batch, Stamp, VectorIndex, cells_for
 
 if TYPE_CHECKING:
     import sqlite3
@@ -59,6 +59,8 @@ class LocalStore:
         self._vectors.load(epoch)
         self._texts = TextIndex(folder / FOLDER)
         self._texts.open()
+        self._learning: threading.Thread | None = None  # makes a better vector index in the background
+        self._stop_learning = cancel.CancelToken()
         self._followed = 0.0  # when the derived indexes were last brought up to date after a change
         self._drop_what_is_ahead()
 
@@ -136,14 +138,16 @@ class LocalStore:
 
     def count(self) -> int:
         with self._pool.connection() as db:
-            total: int = db.execute("SELECT coalesce(sum(chunks), 0) FROM documents").fetchone()[0]
-            return total
+            return _count(db)
 
     def close(self) -> None:
         """Bring the derived files up to date, as far as that is worth it."""
         if self._pool.closed:
             return
+        self._stop_learning.cancel()
         try:
+            if self._learning:
+                self._learning.join()
             self._catch_up()
             self._save_vectors(closing=True)
         except StoreError as error:  # nothing is lost: they are replayed when the store is opened again
@@ -224,14 +228,41 @@ class LocalStore:
 
     def _refresh_vectors(self, db: sqlite3.Connection) -> None:
         stamp = self._stamp(db)
-        if not _is_behind(self._vectors.stamp, stamp):
-            return
+        if _is_behind(self._vectors.stamp, stamp):
+            with self._replaying:
+                _replay_vectors(db, self._vectors, stamp)
+        if self._vectors.outgrown and self._learning is None:
+            self._learn()
+
+    def _learn(self) -> None:
+        """Make a better vector index in the background, once; until it is there, this one serves."""
         with self._replaying:
-            if self._vectors.stamp[0] != stamp[0]:
-                self._vectors.clear()
-            since = self._vectors.stamp[1]
-            if _is_behind(self._vectors.stamp, stamp):
-                self._vectors.change(_removed_ranges(db, since), _added_vectors(db, since), stamp)
+            if self._learning is None and not self._pool.closed:
+                self._learning = threading.Thread(target=self._make_successor, daemon=True)
+                self._learning.start()
+
+    def _make_successor(self) -> None:
+        with cancel.scope(self._stop_learning):
+            try:
+                fresh = self._successor()
+                with self._replaying, self._pool.transaction() as db:
+                    _replay_vectors(db, fresh, self._stamp(db))
+                    self._vectors, self._learning = fresh, None
+                self._save_vectors(closing=False)
+            except cancel.Cancelled:
+                log.info("The store was closed before the vector index had learnt; it will the next time.")
+            except (StoreError, MemoryError) as error:  # the old index serves on, and this is not tried again
+                log.warning("The vector index stays slow until the next start: %s", error)
+
+    def _successor(self) -> VectorIndex:
+        """One that has learnt from the vectors that there are now, and holds them."""
+        cancel.current().raise_if_cancelled()
+        with self._pool.transaction() as db:
+            stamp, count = self._stamp(db), _count(db)
+            sample = _some_vectors(db, SAMPLE * cells_for(count)).reshape(-1, self.dimension)
+            fresh = self._vectors.successor(sample, count)
+            fresh.change([], _unless_cancelled(_added_vectors(db, 0)), stamp)
+            return fresh
 
     def _save_vectors(self, *, closing: bool) -> None:
         with self._replaying:
@@ -361,6 +392,38 @@ def _is_behind(derived: Stamp, database: Stamp) -> bool:
     return derived[0] != database[0] or derived[1] < database[1]
 
 
+def _count(db: sqlite3.Connection) -> int:
+    total: int = db.execute("SELECT coalesce(sum(chunks), 0) FROM documents").fetchone()[0]
+    return total
+
+
+def _replay_vectors(db: sqlite3.Connection, index: VectorIndex, stamp: Stamp) -> None:
+    """Bring the index to the state of the database, `stamp`; whoever calls it has the index to himself."""
+    if index.stamp[0] != stamp[0]:
+        index.clear()
+    since = index.stamp[1]
+    if _is_behind(index.stamp, stamp):
+        index.change(_removed_ranges(db, since), _added_vectors(db, since), stamp)
+
+
+def _some_vectors(db: sqlite3.Connection, count: int) -> NDArray[np.float32]:
+    """The numbers of up to `count` vectors, drawn from all that are stored."""
+    ids = np.fromiter((row[0] for row in db.execute("SELECT id FROM chunks")), np.int64)
+    drawn = np.random.default_rng(0).choice(ids, min(count, len(ids)), replace=False)
+    vectors: list[bytes] = []
+    for at in range(0, len(drawn), 500):
+        some = drawn[at : at + 500].tolist()
+        rows = db.execute(f"SELECT vector FROM vectors WHERE chunk IN ({_marks(some)})", some)
+        vectors += (row[0] for row in rows)
+    return np.frombuffer(b"".join(vectors), np.float32)
+
+
+def _unless_cancelled(batches: Iterator[Batch]) -> Iterator[Batch]:
+    for batch in batches:
+        cancel.current().raise_if_cancelled()
+        yield batch
+
+
 def _removed_ranges(db: sqlite3.Connection, since: int) -> list[tuple[int, int]]:
     return db.execute("SELECT first, last FROM removals WHERE generation > ?", (since,)).fetchall()
 
@@ -369,9 +432,7 @@ def _removed_documents(db: sqlite3.Connection, since: int) -> list[int]:
     return [row[0] for row in db.execute("SELECT document FROM removals WHERE generation > ?", (since,))]
 
 
-def _added_vectors(
-    db: sqlite3.Connection, since: int
-) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+def _added_vectors(db: sqlite3.Connection, since: int) -> Iterator[Batch]:
     rows = db.execute(
         "SELECT chunk, vector FROM documents d JOIN chunks c ON c.document = d.id "
         "JOIN vectors ON chunk = c.id WHERE generation > ?",
