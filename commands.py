@@ -133,12 +133,12 @@ def _told(progress: Progress | None) -> Any:
 
 
 def _source(metadata: dict[str, Any], text: str) -> dict[str, Any]:
-    kept = {name: metadata.get(name) for name in ("source", "page", "start", "end", "score")}
+    kept = {name: metadata.get(name) for name in ("source", "page", "place", "at", "start", "end", "score")}
     return {**kept, "text": text}
 
 
 def _place(source: dict[str, Any]) -> str:
-    return f"{source['source']}, page {source['page']}" if source["page"] else str(source["source"])
+    return f"{source['source']}, {source['place']}" if source["place"] else str(source["source"])
 
 
 def _print(live: TextIO | None, text: str) -> None:

@@ -212,7 +212,8 @@ def _numbered(documents: Sequence[Document]) -> list[Document]:
 def _label(document: Document) -> str:
     name = document.metadata.get("title") or document.metadata.get("source") or "document"
     page = document.metadata.get("page")
-    return f"{name}, page {page}" if page is not None else str(name)
+    place = document.metadata.get("place") or (f"page {page}" if page is not None else "")
+    return f"{name}, {place}" if place else str(name)
 
 
 def _build(chain_type: str, llm: Model, options: dict[str, Any]) -> Combine:

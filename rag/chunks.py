@@ -34,10 +34,12 @@ class Chunk:
     text: str
     start: int  # offset in the source's whole text (characters, a line end is one; pages joined by one "\f")
     end: int
-    page: int | None = None  # 1-based; None where the source has no pages
+    page: int | None = None  # 1-based; None where the source has no pages (slides, sheets, chapters, …)
     title: str = ""
     section: str = ""
-    header: str = ""  # title, section and page; embedded and searched with the text, never quoted
+    header: str = ""  # title, section and place; embedded and searched with the text, never quoted
+    place: str = ""  # what a person calls the page: "page 3", "slide 4", "sheet Costs", "12:30"
+    at: float | None = None  # seconds into a recording
 
     @property
     def indexed_text(self) -> str:
@@ -89,7 +91,8 @@ def _chunk(document: Document, span: Span, headings: Sequence[tuple[int, str]], 
     before = bisect_right(headings, start, key=lambda heading: heading[0])
     section = headings[before - 1][1] if before else section
     title, page, offset = (document.metadata.get(key) for key in ("title", "page", "start"))
-    names = [title, section if section != title else "", f"page {page}" if page else ""]
+    place = document.metadata.get("place", "")
+    names = [title, section if section != title else "", place]
     return Chunk(
         source=document.metadata["source"],
         text=document.page_content[start:end],
@@ -99,6 +102,8 @@ def _chunk(document: Document, span: Span, headings: Sequence[tuple[int, str]], 
         title=title or "",
         section=section,
         header=" · ".join(name for name in names if name),
+        place=place,
+        at=document.metadata.get("at"),
     )
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 FILE = "parley.db"
 MINIMUM = (3, 24, 0)  # the first with upsert, the newest thing that the statements here use
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 # A document is one version of a source: replacing a source makes a new document, so that the derived indexes
 # can tell the old chunks from the new. `state.generation` counts changes; `documents.generation` and
@@ -43,11 +43,12 @@ CREATE TABLE IF NOT EXISTS removals (
 CREATE INDEX IF NOT EXISTS removals_by_generation ON removals (generation);
 CREATE TABLE IF NOT EXISTS pages (
     document INTEGER NOT NULL REFERENCES documents ON DELETE CASCADE, number INTEGER NOT NULL,
-    page INTEGER, start INTEGER NOT NULL, text TEXT NOT NULL, PRIMARY KEY (document, number));
+    page INTEGER, start INTEGER NOT NULL, text TEXT NOT NULL, place TEXT NOT NULL DEFAULT '', at REAL,
+    PRIMARY KEY (document, number));
 CREATE TABLE IF NOT EXISTS chunks (
     id INTEGER PRIMARY KEY AUTOINCREMENT, document INTEGER NOT NULL REFERENCES documents ON DELETE CASCADE,
     start INTEGER NOT NULL, "end" INTEGER NOT NULL, page INTEGER, title TEXT NOT NULL, section TEXT NOT NULL,
-    header TEXT NOT NULL, text TEXT NOT NULL, digest BLOB NOT NULL);
+    header TEXT NOT NULL, text TEXT NOT NULL, digest BLOB NOT NULL, place TEXT NOT NULL DEFAULT '', at REAL);
 CREATE INDEX IF NOT EXISTS chunks_by_document ON chunks (document);
 CREATE INDEX IF NOT EXISTS chunks_by_digest ON chunks (digest);
 CREATE TABLE IF NOT EXISTS vectors (
@@ -95,8 +96,21 @@ def connect(path: Path) -> sqlite3.Connection:
     return db
 
 
+# What turns a file of one version into the next. Version 1 knew pages of PDFs only.
+_MIGRATIONS = {
+    1: """
+ALTER TABLE pages ADD COLUMN place TEXT NOT NULL DEFAULT '';
+ALTER TABLE pages ADD COLUMN at REAL;
+ALTER TABLE chunks ADD COLUMN place TEXT NOT NULL DEFAULT '';
+ALTER TABLE chunks ADD COLUMN at REAL;
+UPDATE pages SET place = 'page ' || page WHERE page IS NOT NULL;
+UPDATE chunks SET place = 'page ' || page WHERE page IS NOT NULL
+""",
+}
+
+
 def create_schema(db: sqlite3.Connection, embedder: str, dimension: int) -> None:
-    """Make the tables where they are missing; refuse a file that a newer version made."""
+    """Make the tables where they are missing, bring old ones up to date; refuse what a newer version made."""
     with transaction(db):
         for statement in _SCHEMA.split(";"):
             db.execute(statement)
@@ -105,11 +119,19 @@ def create_schema(db: sqlite3.Connection, embedder: str, dimension: int) -> None
             (SCHEMA_VERSION, uuid.uuid4().hex, embedder, dimension),
         )
         version = db.execute("SELECT version FROM state").fetchone()[0]
+        _migrate(db, version)
     if version > SCHEMA_VERSION:
         raise StoreError(
             "The index was made by a newer version of Parley. "
             "Update Parley, or name another folder in PARLEY_DATA."
         )
+
+
+def _migrate(db: sqlite3.Connection, version: int) -> None:
+    for old in range(version, SCHEMA_VERSION):
+        for statement in _MIGRATIONS[old].split(";"):
+            db.execute(statement)
+        db.execute("UPDATE state SET version = ?", (old + 1,))
 
 
 @contextmanager

@@ -60,6 +60,7 @@ _ERRORS = {
     "crashed": "The document made its reader crash. Open it in a viewer and print it to a new PDF.",
     "failed": "The document could not be read ({detail}). Save it again with another program.",
 }
+_WHOLE = {"page": None, "place": "", "at": None, "start": 0}  # where a source without pages lies
 _PASSING = {"timeout", "crashed"}
 _NO_TEXT = {
     "images": "The PDF has no text, only images (a scan?). Run OCR on it first, for example with ocrmypdf.",
@@ -166,7 +167,7 @@ def _load_text(data: bytes, source: str, name: str, declared: str | None = None)
     if not text.strip():
         raise DocumentError("The file has no text, only white space. Check that the right file was saved.")
     title = _sensible_title(find_title(text)) or name
-    return [Document(text, metadata={"source": source, "title": title, "page": None, "start": 0})]
+    return [Document(text, metadata={"source": source, "title": title, **_WHOLE})]
 
 
 def _decode(data: bytes, declared: str | None) -> str:
@@ -188,6 +189,7 @@ def _documents(reply: dict[str, Any], source: str, name: str, paged: bool = True
     documents, start = [], 0
     for number, (text, marks) in enumerate(zip(pages, headings, strict=True), 1):
         place = {"page": number if paged else None, "start": start, "headings": marks}
+        place |= {"place": f"page {number}" if paged else "", "at": None}
         documents.append(Document(text, metadata={"source": source, "title": title, **place}))
         start += len(text) + 1
     return documents

@@ -57,7 +57,7 @@ class Indexer:
         chunks = split_documents(documents, size=self._size, overlap=self._overlap, splitter=self._splitter)
         if not chunks:
             raise DocumentError("The document has no text. Check that the right file was saved.")
-        pages = [Page(d.page_content, d.metadata["start"], d.metadata["page"]) for d in documents]
+        pages = [_page(document) for document in documents]
         title = documents[0].metadata["title"]
         return Parsed(replace(record, title=title, recipe=self.recipe), pages, chunks)
 
@@ -82,6 +82,11 @@ class Indexer:
         if missing:
             vectors |= zip(missing, self._embedder.embed_array(missing), strict=True)
         return vectors
+
+
+def _page(document: Document) -> Page:
+    told = document.metadata
+    return Page(document.page_content, told["start"], told["page"], told.get("place", ""), told.get("at"))
 
 
 def hash_text(pages: Sequence[Page]) -> str:

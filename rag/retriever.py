@@ -61,7 +61,8 @@ class Candidate:
 class HybridRetriever(BaseRetriever):
     """Dense and BM25 candidates, ranked by their calibrated score, or by a reranker where there is one.
 
-    A Document's text is the chunk's; its metadata: id, source, page, start, end, title, section and score.
+    A Document's text is the chunk's; its metadata: id, source, page, place, at, start, end, title,
+    section and score.
     With a reranker the order is its, while `score` and the floor stay the calibrated ones.
     """
 
@@ -145,6 +146,8 @@ def as_document(candidate: Candidate) -> Document:
         "id": candidate.id,
         "source": chunk.source,
         "page": chunk.page,
+        "place": chunk.place,
+        "at": chunk.at,
         "start": chunk.start,
         "end": chunk.end,
         "title": chunk.title,

@@ -57,11 +57,13 @@ class Source:
 
 @dataclass(frozen=True)
 class Page:
-    """One page's text; `start` is where it begins in the source's whole text."""
+    """One page's text; `start` is where it begins in the source's whole text. See `Chunk` for the rest."""
 
     text: str
     start: int = 0
     page: int | None = None
+    place: str = ""
+    at: float | None = None
 
 
 @dataclass(frozen=True)

@@ -130,7 +130,7 @@ class LocalStore:
     def pages(self, source: str) -> list[Page]:
         with self._pool.connection() as db:
             rows = db.execute(
-                "SELECT p.text, start, page FROM pages p JOIN documents d ON d.id = document "
+                "SELECT p.text, start, page, place, at FROM pages p JOIN documents d ON d.id = document "
                 "WHERE source = ? ORDER BY number",
                 (source,),
             )
@@ -352,8 +352,14 @@ def _insert_document(db: sqlite3.Connection, source: Source, generation: int, pa
 
 
 def _insert_pages(db: sqlite3.Connection, document: int, pages: Sequence[Page]) -> None:
-    rows = [(document, number, p.page, p.start, _clean(p.text)) for number, p in enumerate(pages)]
-    db.executemany("INSERT INTO pages (document, number, page, start, text) VALUES (?, ?, ?, ?, ?)", rows)
+    rows = [
+        (document, number, p.page, p.start, _clean(p.text), _clean(p.place), p.at)
+        for number, p in enumerate(pages)
+    ]
+    db.executemany(
+        "INSERT INTO pages (document, number, page, start, text, place, at) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        rows,
+    )
 
 
 def _insert_chunks(
@@ -363,7 +369,7 @@ def _insert_chunks(
     row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'chunks'").fetchone()
     ids = range(row[0] + 1 if row else 1, (row[0] if row else 0) + len(chunks) + 1)
     rows = (_chunk_row(number, document, chunk) for number, chunk in zip(ids, chunks, strict=True))
-    db.executemany(f"INSERT INTO chunks VALUES ({_marks(range(10))})", rows)
+    db.executemany(f"INSERT INTO chunks VALUES ({_marks(range(12))})", rows)
     db.executemany(
         "INSERT INTO vectors VALUES (?, ?)", zip(ids, map(np.ndarray.tobytes, vectors), strict=True)
     )
@@ -371,7 +377,8 @@ def _insert_chunks(
 
 def _chunk_row(number: int, document: int, chunk: Chunk) -> tuple[object, ...]:
     texts = map(_clean, (chunk.title, chunk.section, chunk.header, chunk.text))
-    return number, document, chunk.start, chunk.end, chunk.page, *texts, _digest(chunk.indexed_text)
+    place = (_digest(chunk.indexed_text), _clean(chunk.place), chunk.at)
+    return number, document, chunk.start, chunk.end, chunk.page, *texts, *place
 
 
 def _read_hits(db: sqlite3.Connection, found: list[tuple[int, float]]) -> list[Hit]:
@@ -380,8 +387,8 @@ def _read_hits(db: sqlite3.Connection, found: list[tuple[int, float]]) -> list[H
     for at in range(0, len(ids), 500):
         some = ids[at : at + 500]
         rows = db.execute(
-            'SELECT c.id, source, text, start, "end", page, c.title, section, header FROM chunks c '
-            f"JOIN documents d ON d.id = c.document WHERE c.id IN ({_marks(some)})",
+            'SELECT c.id, source, text, start, "end", page, c.title, section, header, place, at '
+            f"FROM chunks c JOIN documents d ON d.id = c.document WHERE c.id IN ({_marks(some)})",
             some,
         )
         chunks |= {number: Chunk(*row) for number, *row in rows}

@@ -103,7 +103,7 @@ def test_ask_answers_with_its_sources(run: Run) -> None:
     assert "14 euros" in result["answer"]
     assert result["standalone"] == result["question"]
     best = result["sources"][0]
-    assert set(best) == {"source", "page", "start", "end", "score", "text"}
+    assert set(best) == {"source", "page", "place", "at", "start", "end", "score", "text"}
     assert best["source"] == "prices.txt"
     assert PRICES[best["start"] : best["end"]] == best["text"]
     assert 0 < best["score"] <= 1

@@ -328,6 +328,8 @@ def passage_of(document: Document) -> Passage:
         text=document.page_content,
         title=str(data.get("title") or ""),
         section=str(data.get("section") or ""),
+        place=str(data.get("place") or ""),
+        at=data.get("at"),
     )
 
 

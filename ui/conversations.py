@@ -43,6 +43,8 @@ class Passage:
     text: str
     title: str = ""
     section: str = ""
+    place: str = ""  # what a person calls the page: "page 3", "slide 4", "12:30"
+    at: float | None = None  # seconds into a recording
 
 
 @dataclass(frozen=True)
@@ -187,9 +189,9 @@ def as_markdown(turns: Sequence[Turn]) -> str:
 
 
 def _footnote(number: int, passage: Passage) -> str:
-    page = f", page {passage.page}" if passage.page is not None else ""
+    place = f", {passage.place}" if passage.place else ""
     quote = "\n".join(f"> {line}" for line in passage.text.splitlines())
-    return f"**[{number}]** {passage.source}{page} (match {passage.score:.0%})\n\n{quote}"
+    return f"**[{number}]** {passage.source}{place} (match {passage.score:.0%})\n\n{quote}"
 
 
 def _dump(turn: Turn) -> str:
@@ -200,6 +202,12 @@ def _dump(turn: Turn) -> str:
 
 def _load(identifier: int, body: str) -> Turn:
     fields = json.loads(body)
-    fields["sources"] = tuple(Passage(**passage) for passage in fields["sources"])
+    fields["sources"] = tuple(map(_passage, fields["sources"]))
     fields["notices"] = tuple(fields["notices"])
     return Turn(**fields, id=identifier)
+
+
+def _passage(fields: dict[str, Any]) -> Passage:
+    if "place" not in fields and fields["page"] is not None:  # kept before pages had names of their own
+        fields["place"] = f"page {fields['page']}"
+    return Passage(**fields)

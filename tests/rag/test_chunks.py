@@ -37,7 +37,13 @@ SIZES = st.integers(1, 60).flatmap(lambda size: st.tuples(st.just(size), st.inte
 def pages(*texts: str, source: str = "a.pdf") -> list[Document]:
     documents, start = [], 0
     for number, text in enumerate(texts, 1):
-        place = {"source": source, "title": "The Title", "page": number, "start": start}
+        place = {
+            "source": source,
+            "title": "The Title",
+            "page": number,
+            "place": f"page {number}",
+            "start": start,
+        }
         documents.append(Document(text, metadata=place))
         start += len(text) + 1
     return documents

@@ -33,6 +33,7 @@ POLISH = (
     "Muzeum jest otwarte codziennie od dziesiątej. Bilety można kupić przy wejściu, także w święta i późno."
 )
 GREEK = "Το μουσείο ανοίγει κάθε μέρα στις δέκα. Τα εισιτήρια πωλούνται στην είσοδο του κήπου."
+WHOLE = {"page": None, "place": "", "at": None, "start": 0}
 
 
 @pytest.mark.parametrize(
@@ -88,7 +89,7 @@ def test_line_ends_and_marks(tmp_path: Path) -> None:
     path.write_bytes(b"\xef\xbb\xbfone\r\ntwo\rthree\nfour\x00five")
     document = load_file(path, "folder/a.txt")[0]
     assert document.page_content == "one\ntwo\nthree\nfour five"
-    assert document.metadata == {"source": "folder/a.txt", "title": "a", "page": None, "start": 0}
+    assert document.metadata == {"source": "folder/a.txt", "title": "a", **WHOLE}
 
 
 @pytest.mark.parametrize("suffix", sorted(SUFFIXES))
@@ -215,6 +216,7 @@ def test_pdf_pages_places_and_headings(tmp_path: Path) -> None:
     path = make_pdf(tmp_path / "a.pdf", first, None, lines("Last page."), title="The Guide")
     found = load_file(path, "a.pdf")
     assert [page.metadata["page"] for page in found] == [1, 2, 3]
+    assert [page.metadata["place"] for page in found] == ["page 1", "page 2", "page 3"]
     assert found[0].page_content == "Opening hours\n\nThe house opens at ten.\nIt closes at six."
     assert found[1].page_content == ""
     whole = "\f".join(page.page_content for page in found)
@@ -359,7 +361,7 @@ def test_a_url_is_read_as_what_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     served(monkeypatch, RUSSIAN.encode("koi8-r"), "text/plain", "koi8-r")
     text = load_url(url)[0]
     assert text.page_content == RUSSIAN
-    assert text.metadata == {"source": url, "title": "The Guide.txt", "page": None, "start": 0}
+    assert text.metadata == {"source": url, "title": "The Guide.txt", **WHOLE}
     pdf = make_pdf(tmp_path / "a.pdf", lines("One."), lines("Two.")).read_bytes()
     served(monkeypatch, pdf, "application/octet-stream")
     assert [(page.page_content, page.metadata["source"]) for page in load_url(url)] == [

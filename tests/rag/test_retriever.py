@@ -82,7 +82,7 @@ def test_the_passage_that_answers_comes_first(build: Build, question: str, sourc
 def test_a_document_carries_its_text_and_place(build: Build) -> None:
     text = "The lamp is lit at dusk."
     placed = Chunk(
-        "a.pdf", text, 70, 70 + len(text), page=3, title="Lamps", section="Light", header="Lamps > p. 3"
+        "a.pdf", text, 70, 70 + len(text), 3, "Lamps", "Light", "Lamps > p. 3", place="page 3", at=1.5
     )
     [document] = build([placed]).search("When is the lamp lit?", 4)
     assert document.page_content == text, "the header is searched, not quoted"
@@ -93,6 +93,8 @@ def test_a_document_carries_its_text_and_place(build: Build) -> None:
     assert document.metadata == {
         "source": "a.pdf",
         "page": 3,
+        "place": "page 3",
+        "at": 1.5,
         "start": 70,
         "end": 70 + len(text),
         "title": "Lamps",

@@ -595,6 +595,33 @@ def test_a_damaged_database_is_an_error_with_a_remedy(tmp_path: Path) -> None:
         open_store(tmp_path, dimension=3, embedder="x")
 
 
+def test_an_index_of_version_1_is_brought_up_to_date(local: Callable[[], LocalStore], tmp_path: Path) -> None:
+    store = local()
+    put(store, "a.pdf", 1)
+    before = texts(store)
+    store.close()
+    with database.opened(tmp_path / database.FILE) as db:
+        for table in ("pages", "chunks"):
+            for column in ("place", "at"):
+                db.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
+        db.execute("UPDATE state SET version = 1")
+    store = local()
+    assert texts(store) == before
+    assert [page.place for page in store.pages("a.pdf")] == ["page 1", "page 2", "page 3", "page 4"]
+    put(store, "b.pdf", 2)
+    hits = store.search_text("v1n2 v2n2", 9)
+    assert {(hit.chunk.source, hit.chunk.place) for hit in hits[:2]} == {("a.pdf", "page 3"), ("b.pdf", "")}
+
+
+def test_a_place_and_a_moment_are_kept(local: Callable[[], LocalStore]) -> None:
+    store = local()
+    chunk = Chunk("talk.mp3", "The moment of the bees.", 0, 23, 2, place="0:31", at=31.5)
+    page = Page(chunk.text, 0, 2, "0:31", 31.5)
+    store.add(Source("talk.mp3", "hash"), [page], [chunk], vectors_for(1, 1))
+    assert store.pages("talk.mp3") == [page]
+    assert store.search_text("bees", 1)[0].chunk == chunk
+
+
 def test_a_newer_index_is_refused(local: Callable[[], LocalStore], tmp_path: Path) -> None:
     local().close()
     with database.opened(tmp_path / database.FILE) as db:

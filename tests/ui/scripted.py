@@ -44,6 +44,7 @@ def passages() -> tuple[Document, ...]:
             "title": "The lighthouse",
             "section": "Visiting",
             "page": number + 1,
+            "place": f"page {number + 1}",
             "start": start,
             "end": start + len(PAGES[number]),
             "score": score,

@@ -1,14 +1,15 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 
-from ui.conversations import Conversations, Passage, Turn, as_markdown, messages
+from ui.conversations import Conversations, Passage, Turn, _load, as_markdown, messages
 
 
 @pytest.fixture
@@ -17,7 +18,7 @@ def store(tmp_path: Path) -> Iterator[Conversations]:
         yield store
 
 
-PASSAGE = Passage("guide.pdf", 2, 10, 30, 0.8, "Two lines\nof text.")
+PASSAGE = Passage("guide.pdf", 2, 10, 30, 0.8, "Two lines\nof text.", place="page 2")
 
 
 def test_turns_survive_a_restart_word_for_word(tmp_path: Path) -> None:
@@ -82,3 +83,9 @@ def test_the_export_cites() -> None:
         "## Why?\n\nBecause. [1]\n\n**[1]** guide.pdf, page 2 (match 80%)\n\n> Two lines\n> of text." in text
     )
     assert "*(no answer)*" in text
+
+
+def test_a_passage_kept_before_pages_had_names_has_one() -> None:
+    turn = asdict(Turn("Why?", "Because. [1]", sources=(PASSAGE,)))
+    del turn["id"], turn["sources"][0]["place"], turn["sources"][0]["at"]
+    assert _load(1, json.dumps(turn)).sources == (PASSAGE,)

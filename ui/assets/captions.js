@@ -93,8 +93,8 @@ function write(raw, spoken, words, source) {
   line.hidden = !spoken.length;
   if (!spoken.length) return line.replaceChildren();
   const text = el("p", { class: "said" }, ...spoken.flatMap((span, number) => captionPart(raw, span, words, spoken[number - 1])));
-  const page = source && source.page !== null ? `, page ${source.page}` : "";
-  line.replaceChildren(text, source ? el("p", { class: "from" }, `${source.source}${page}`) : "");
+  const place = source?.place ? `, ${source.place}` : "";
+  line.replaceChildren(text, source ? el("p", { class: "from" }, `${source.source}${place}`) : "");
   const now = text.querySelector(".word");
   if (now) text.scrollTop = now.offsetTop - text.clientHeight / 2;
 }

@@ -98,8 +98,8 @@ export class TurnView {
 
   #citation(number) {
     if (number < 1 || number > this.sources.length) return null;
-    const { source, page } = this.sources[number - 1];
-    const place = page === null ? source : `${source}, page ${page}`;
+    const { source, place: within } = this.sources[number - 1];
+    const place = within ? `${source}, ${within}` : source;
     const show = () => {
       showSources(this.sources, true);
       selectSource(number);
