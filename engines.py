@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from rag.corpus import Corpus
     from rag.embeddings import Embedder
     from rag.llms import Outlook
+    from rag.recordings import Said
     from rag.retriever import HybridRetriever, Reranker
     from rag.store import ChunkStore
     from speech.asr import Transcriber, Transcript
@@ -143,6 +144,8 @@ class Engines:
             splitter=self.settings.splitter,
             offline=self.settings.offline,
             allow_private=self.settings.allow_private_urls,
+            ocr=self.settings.ocr,
+            hear=self.hear_recording,
         )
         return store, corpus
 
@@ -270,6 +273,24 @@ class Engines:
         return engine.transcribe(
             samples, self._spoken_language(language), self._hint_for(engine), should_stop
         )
+
+    def hear_recording(self, path: Path, should_stop: Callable[[], bool]) -> list[Said]:
+        """What is said in a file of the library, and when; whoever speaks meanwhile goes first."""
+        from rag.documents import DocumentError
+        from speech.asr import Stopped, TranscriberError
+        from speech.audio import AudioError
+        from speech.recordings import hear
+
+        try:
+            engine = self.hearing()
+            said = hear(path, engine, language=self._spoken_language(None), should_stop=should_stop)
+            return list(said)
+        except Stopped:
+            return []
+        except AudioError as error:
+            raise DocumentError(str(error)) from error
+        except (TranscriberError, EngineError) as error:
+            raise DocumentError(f"The recording cannot be heard: {error}", passing=True) from error
 
     def live_words(
         self, on_text: Callable[[str], None], language: str | None = None

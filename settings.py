@@ -86,6 +86,11 @@ class Settings(BaseSettings):
     splitter: Literal["recursive", "character"] = Field(
         "recursive", description="recursive: at paragraphs, sentences, words; character: at blank lines only"
     )
+    ocr: str = Field(
+        "auto",
+        description="languages of scans and images, as Tesseract calls them (eng+deu); auto: those installed; "
+        "none: no OCR",
+    )
     temperature: float = Field(0.0, ge=0, le=2, description="0: always the likeliest token; above: sampling")
     top_p: float | None = Field(
         None, gt=0, le=1, description="when sampling: the likeliest tokens of this total probability; 0.95"
@@ -185,6 +190,13 @@ class Settings(BaseSettings):
         if parts in ([""], ["auto"]) or (len(parts) == 2 and all(parts)):
             return ",".join(parts)
         raise ValueError("must be auto, or two files with a comma between them: CERT.pem,KEY.pem")
+
+    @field_validator("ocr")
+    @classmethod
+    def _ocr_is_codes(cls, value: str) -> str:
+        if all(re.fullmatch(r"[A-Za-z]\w*", code) for code in value.split("+")):
+            return value
+        raise ValueError("must be auto, none, or Tesseract's language codes, such as eng+deu")
 
     @field_validator("auth")
     @classmethod

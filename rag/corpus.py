@@ -25,9 +25,10 @@ from rag import cancel
 from rag.corpus_names import Names
 from rag.corpus_records import Records
 from rag.corpus_sync import UPLOAD, URL, CorpusError, Progress, Report, SourceStatus, Statuses, Sync
-from rag.documents import DocumentError, load_file, load_url
+from rag.documents import DocumentError, load_url
 from rag.folders import File, free_path, hash_file, safe_name
 from rag.indexer import Indexer, Splitter, TextEmbedder, hash_text
+from rag.recordings import Hear
 from rag.store import ChunkStore, Source
 
 __all__ = ["Corpus", "CorpusError", "Progress", "Report", "SourceStatus"]
@@ -44,7 +45,7 @@ class Corpus:
 
     `data` is the data folder, whose `parley.db` also remembers the folders and URLs. `offline` forbids to
     fetch URLs, `allow_private` lets them lead to private addresses. The rest is as in
-    `rag.chunks.split_documents`.
+    `rag.chunks.split_documents` and `rag.documents.load_file`.
     """
 
     def __init__(
@@ -58,11 +59,16 @@ class Corpus:
         splitter: Splitter = "recursive",
         offline: bool = False,
         allow_private: bool = False,
+        ocr: str = "auto",
+        hear: Hear | None = None,
     ) -> None:
         self._store = store
         self._data = data.resolve()
         self._uploads = self._data / UPLOADS
-        self._indexer = Indexer(store, embedder, size=size, overlap=overlap, splitter=splitter)
+        self._indexer = Indexer(
+            store, embedder, size=size, overlap=overlap, splitter=splitter, ocr=ocr, hear=hear
+        )
+        self._ocr = ocr
         self._records = Records(data)
         self._statuses = Statuses()
         self._names = Names(store)
@@ -113,7 +119,7 @@ class Corpus:
     def _fetch(self, url: str) -> list[Document]:
         if self._offline:
             raise DocumentError("PARLEY_OFFLINE forbids to fetch it. Unset that to add web pages.")
-        return load_url(url, allow_private=self._allow_private)
+        return load_url(url, allow_private=self._allow_private, ocr=self._ocr)
 
     def _given_folders(self, folders: Sequence[Path], *, required: bool) -> tuple[list[Path], list[str]]:
         """Those that are there, and what to say of the others, unless they are `required`."""
@@ -169,7 +175,7 @@ class Corpus:
             mtime_ns=file.mtime_ns,
         )
         try:
-            parsed = self._indexer.parse(record, lambda: load_file(file.path, source_name))
+            parsed = self._indexer.parse(record, lambda: self._indexer.load(file.path, source_name))
             if refused := self._indexer.store([parsed]):
                 raise DocumentError(str(refused[source_name]), passing=True)
         except BaseException as error:

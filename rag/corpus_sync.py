@@ -18,7 +18,7 @@ from langchain_core.documents import Document
 from rag import cancel
 from rag.corpus_names import Names
 from rag.corpus_records import Failure, Records
-from rag.documents import MAX_PDF, SUFFIXES, DocumentError, load_file
+from rag.documents import SUFFIXES, DocumentError, max_bytes
 from rag.folders import File, display, hash_file, list_files
 from rag.indexer import Indexer, Parsed, hash_text
 from rag.store import ChunkStore, Source
@@ -102,7 +102,8 @@ class _Task:
     @property
     def readable(self) -> bool:
         """Whether its bytes are worth reading; why not, its loader says without reading them."""
-        return bool(self.file and self.file.path.suffix.lower() in SUFFIXES and self.file.size <= MAX_PDF)
+        suffix = self.file.path.suffix.lower() if self.file else ""
+        return bool(self.file and suffix in SUFFIXES and self.file.size <= max_bytes(suffix))
 
 
 class Sync:
@@ -294,7 +295,8 @@ class Sync:
         source = task.record.source
         try:
             parsed = self._indexer.parse(
-                task.record, lambda: load_file(task.file.path, source) if task.file else fetch(source)
+                task.record,
+                lambda: self._indexer.load(task.file.path, source) if task.file else fetch(source),
             )
         except DocumentError as error:
             self._fail(task, str(error), remember=not (task.file and error.passing))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
@@ -15,11 +16,12 @@ from langchain_core.documents import Document
 from numpy.typing import NDArray
 
 from rag.chunks import Chunk, split_documents
-from rag.documents import DocumentError
+from rag.documents import DocumentError, load_file
+from rag.recordings import Hear
 from rag.store import ChunkStore, NameTakenError, Page, Source
 
 Splitter = Literal["recursive", "character"]
-_RECIPE = 1  # changes with the way documents are read and split: older ones are then made again
+_RECIPE = 2  # changes with the way documents are read and split: older ones are then made again
 
 
 class TextEmbedder(Protocol):
@@ -42,14 +44,28 @@ class Indexer:
     """Splits and embeds always in the same way; `recipe` names it."""
 
     def __init__(
-        self, store: ChunkStore, embedder: TextEmbedder, *, size: int, overlap: int, splitter: Splitter
+        self,
+        store: ChunkStore,
+        embedder: TextEmbedder,
+        *,
+        size: int,
+        overlap: int,
+        splitter: Splitter,
+        ocr: str = "auto",
+        hear: Hear | None = None,
     ) -> None:
         self._store = store
         self._embedder = embedder
         self._size = size
         self._overlap = overlap
         self._splitter: Splitter = splitter
+        self._ocr = ocr
+        self._hear = hear
         self.recipe = f"{splitter} {size} {overlap} {_RECIPE}"
+
+    def load(self, path: Path, source: str) -> list[Document]:
+        """Read a file; see `rag.documents.load_file`."""
+        return load_file(path, source, ocr=self._ocr, hear=self._hear)
 
     def parse(self, record: Source, load: Callable[[], list[Document]]) -> Parsed:
         """Read and split one document; raises what `load` raises."""

@@ -1,110 +1,214 @@
-"""The other side of `rag.extract`: one helper process that parses PDFs and HTML, with a time limit on each.
+"""The other side of `rag.extract`: a few helper processes that read documents, each job within its limits.
 
-A parser that crashes or hangs costs one document, never the program. One job at a time (PDFium is not
-thread-safe anyhow). It does not know what is read, nor how a failure is put to a person.
+A parser that crashes or hangs costs one document, never the program. Any number of threads may ask at once.
+It does not know what is read, nor how a failure is put to a person.
 """
 
 from __future__ import annotations
 
 import atexit
+import contextlib
 import json
 import logging
+import os
+import queue
+import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from pathlib import Path
 from typing import Any
 
+from rag.cancel import current
+
 _log = logging.getLogger(__name__)
+
+Job = dict[str, Any]
+Reply = dict[str, Any]
+
+_MOST = 8  # processes
 
 
 class Reader:
-    """A helper process, started at the first job and again after one that it did not survive."""
+    """Helper processes, started when there is work for them, and ended when there has been none for a while.
 
-    def __init__(self, seconds: float = 15.0) -> None:
-        """seconds: how long one job may take before the process is ended."""
+    Args:
+        silence: seconds without a sign of life after which a process is ended.
+        seconds: how long one job may take at all.
+        processes: how many run at most; the machine's cores, at least two.
+        idle: seconds without a job after which a process is ended.
+    """
+
+    def __init__(
+        self,
+        silence: float = 60.0,
+        seconds: float = 1800.0,
+        processes: int | None = None,
+        idle: float = 60.0,
+    ) -> None:
+        self.silence = silence
         self.seconds = seconds
+        self._idle = idle
+        self._slots = threading.BoundedSemaphore(processes or min(max(os.cpu_count() or 1, 2), _MOST))
         self._lock = threading.Lock()
-        self._process: subprocess.Popen[str] | None = None
+        self._waiting: list[_Process] = []  # for the next job; the last used is the last
+        self._cleaner: threading.Timer | None = None
 
-    def read_pdf(self, path: Path) -> dict[str, Any]:
-        """See `rag.extract.read_pdf`; besides its errors "timeout" and "crashed"."""
-        return self._run({"kind": "pdf", "path": str(path.absolute())})
-
-    def read_html(self, html: str, url: str | None) -> dict[str, Any]:
-        """See `rag.extract.read_html`; besides its errors "timeout" and "crashed"."""
-        with tempfile.TemporaryDirectory(prefix="parley-") as folder:
-            path = Path(folder, "page.html")
-            path.write_text(html, "utf-8", newline="\n")
-            return self._run({"kind": "html", "path": str(path), "url": url})
+    def read(
+        self,
+        path: Path,
+        *,
+        name: str,
+        charset: str | None = None,
+        url: str | None = None,
+        ocr: str = "none",
+    ) -> Reply:
+        """See `rag.extract.read_document`; besides its errors "timeout" and "crashed"."""
+        options = {"name": name, "charset": charset, "url": url, "ocr": ocr}
+        return self._run({"kind": "document", "path": str(path.absolute()), **options})
 
     def close(self) -> None:
-        """End the process; the next job starts another."""
+        """End the processes that wait; the next job starts another."""
         with self._lock:
-            self._end()
+            waiting, self._waiting = self._waiting, []
+            if self._cleaner:
+                self._cleaner.cancel()
+                self._cleaner = None
+        for process in waiting:
+            process.end()
 
-    def _run(self, job: dict[str, Any]) -> dict[str, Any]:
-        with self._lock:
-            process = self._started()
-            begin = time.monotonic()
-            timer = threading.Timer(self.seconds, process.kill)
-            timer.start()
-            try:
-                line = self._exchange(process, json.dumps(job) + "\n")
-            except (
-                BaseException
-            ):  # such as Ctrl-C: the reply that is still to come must not answer the next job
-                self._end()
-                raise
-            finally:
-                timer.cancel()
-            if line.endswith("\n"):
-                reply: dict[str, Any] = json.loads(line)
-                return reply
-            self._end()
-        error = "timeout" if time.monotonic() - begin >= self.seconds else "crashed"
-        _log.warning("The reader process ended (%s); the next document starts another.", error)
-        return {"error": error}
+    def _run(self, job: Job) -> Reply:
+        """The reply to a job. A process that dies is no proof against the document: it gets a second one."""
+        with self._slots:
+            for _ in range(2):
+                reply = self._try(job)
+                if reply is not None:
+                    return reply
+        return {"error": "crashed"}
 
-    @staticmethod
-    def _exchange(process: subprocess.Popen[str], line: str) -> str:
-        """One line out, one line back; "" if the process ended."""
-        assert process.stdin
-        assert process.stdout
+    def _try(self, job: Job) -> Reply | None:
+        """The reply, "timeout", or None if the process died."""
+        process = self._take()
         try:
-            process.stdin.write(line)
-            process.stdin.flush()
-            return process.stdout.readline()
-        except BrokenPipeError:
+            with current().on_cancel(process.kill):
+                line = process.ask(job, self.silence, self.seconds)
+        except BaseException:  # such as Ctrl-C: the reply that is still to come must not answer the next job
+            process.end()
+            raise
+        if line:
+            self._give_back(process)
+            reply: Reply = json.loads(line)
+            return reply
+        process.end()
+        current().raise_if_cancelled()
+        if process.late:
+            _log.warning("A reader process took too long and was ended.")
+            return {"error": "timeout"}
+        _log.warning("A reader process died.")
+        return None
+
+    def _take(self) -> _Process:
+        with self._lock:
+            while self._waiting:
+                process = self._waiting.pop()
+                if process.lives:
+                    return process
+                process.end()
+        return _Process()
+
+    def _give_back(self, process: _Process) -> None:
+        process.since = time.monotonic()
+        with self._lock:
+            self._waiting.append(process)
+            if self._cleaner is None:
+                self._clean_later()
+
+    def _clean_later(self) -> None:
+        self._cleaner = threading.Timer(self._idle, self._clean)
+        self._cleaner.daemon = True
+        self._cleaner.start()
+
+    def _clean(self) -> None:
+        """End what nobody has needed for a while."""
+        with self._lock:
+            old = time.monotonic() - self._idle
+            unused = [process for process in self._waiting if process.since <= old]
+            self._waiting = [process for process in self._waiting if process.since > old]
+            self._cleaner = None
+            if self._waiting:
+                self._clean_later()
+        for process in unused:
+            process.end()
+
+
+class _Process:
+    """One helper process; for one job at a time."""
+
+    def __init__(self) -> None:
+        self.since = 0.0
+        self.late = False
+        script = Path(__file__).with_name("extract.py")
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", str(script)],  # -P: this folder's modules must not shadow a library's
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            encoding="utf-8",
+            start_new_session=True,  # Ctrl-C is for us; and what it has started ends with it
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
+        self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._listener = threading.Thread(target=self._listen, name="reader", daemon=True)
+        self._listener.start()
+
+    @property
+    def lives(self) -> bool:
+        return self._process.poll() is None
+
+    def ask(self, job: Job, silence: float, seconds: float) -> str:
+        """The line of the reply; "" if the process died, or was late and is ended."""
+        deadline = time.monotonic() + seconds
+        assert self._process.stdin
+        try:
+            self._process.stdin.write(json.dumps({**job, "seconds": seconds + silence}) + "\n")
+            self._process.stdin.flush()
+        except OSError:
             return ""
-
-    def _started(self) -> subprocess.Popen[str]:
-        if self._process is None or self._process.poll() is not None:
-            self._end()
-            script = Path(__file__).with_name("extract.py")
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", str(script)],  # -P: this folder's modules must not shadow a library's
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                encoding="utf-8",
-            )
-        return self._process
-
-    def _end(self) -> None:
-        if self._process is None:
-            return
-        process, self._process = self._process, None
-        process.kill()
-        process.wait()
-        for pipe in (process.stdin, process.stdout):
+        while True:
             try:
-                if pipe:
-                    pipe.close()
-            except BrokenPipeError:
-                pass
+                line = self._lines.get(timeout=max(min(silence, deadline - time.monotonic()), 0))
+            except queue.Empty:
+                self.late = True
+                return ""
+            if line != "\n":
+                return line if line.endswith("\n") else ""
+
+    def kill(self) -> None:
+        """From any thread: it dies, with all that it has started."""
+        with contextlib.suppress(ProcessLookupError):
+            if not self.lives:
+                return
+            if hasattr(os, "killpg"):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            else:
+                self._process.kill()
+
+    def end(self) -> None:
+        self.kill()
+        self._process.wait()
+        self._listener.join()
+        assert self._process.stdin
+        with contextlib.suppress(OSError):  # what was not sent yet
+            self._process.stdin.close()
+
+    def _listen(self) -> None:
+        """Lines of the process, until it ends: then one that is empty."""
+        assert self._process.stdout
+        with self._process.stdout as lines:
+            for line in lines:
+                self._lines.put(line)
+        self._lines.put("")
 
 
 reader = Reader()

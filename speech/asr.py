@@ -103,11 +103,14 @@ class Transcriber(Protocol):
         language: str | None = None,
         hint: str | None = None,
         should_stop: ShouldStop | None = None,
+        *,
+        urgent: bool = True,
     ) -> Transcript:
         """The text of a recording (n,) at 16 kHz, of any length.
 
         `language` is a code ("en", "pt-BR"); None or "auto" lets the engine find out. `hint` holds words that
-        are likely to be said. Raises `TranscriberError`, and `Stopped` soon after `should_stop` is true.
+        are likely to be said. What is not `urgent` waits for what is, and gives way to it. Raises
+        `TranscriberError`, and `Stopped` soon after `should_stop` is true or when it gave way.
         """
 
 
@@ -171,6 +174,8 @@ class Engine(ABC):
         language: str | None = None,
         hint: str | None = None,
         should_stop: ShouldStop | None = None,
+        *,
+        urgent: bool = True,
     ) -> Transcript:
         began = time.perf_counter()
         wanted = language_code(language)
@@ -179,8 +184,9 @@ class Engine(ABC):
         segments = speech_segments(samples)
         if not segments:
             return Transcript("", wanted, self.name, seconds, time.perf_counter() - began)
-        stop = should_stop or _never
-        with self._urgently(), self._lock:
+        asked = should_stop or _never
+        stop = asked if urgent else lambda: asked() or self.busy
+        with self._urgently() if urgent else contextlib.nullcontext(), self._lock:
             if stop():
                 raise Stopped
             self._load()

@@ -75,16 +75,29 @@ def decode(
     is nothing to give, when it is longer than `max_seconds`, or when decoding takes more than `timeout`
     seconds.
     """
+    return from_int16(np.concatenate(list(decoded(source, rate, max_seconds=max_seconds, timeout=timeout))))
+
+
+def decoded(
+    source: Path | bytes,
+    rate: int = RATE,
+    *,
+    max_seconds: float = MAX_SECONDS,
+    timeout: float = DECODE_SECONDS,
+    max_bytes: int = MAX_BYTES,
+) -> Iterator[NDArray[np.int16]]:
+    """The same in pieces, for what is too long to be held at once; there is some sound in them."""
     deadline = time.monotonic() + timeout
-    with _opened(source) as file:
-        pieces = list(_bounded(_pieces(file, rate), int(max_seconds * rate), max_seconds, deadline))
-    samples = np.concatenate(pieces) if pieces else np.empty(0, np.int16)
-    if not samples.size:
+    samples = 0
+    with _opened(source, max_bytes) as file:
+        for piece in _bounded(_pieces(file, rate), int(max_seconds * rate), max_seconds, deadline):
+            samples += len(piece)
+            yield piece
+    if not samples:
         raise AudioError(f"The recording holds no sound that could be decoded. Record it again as {_USUAL}.")
-    return from_int16(samples)
 
 
-def _opened(source: Path | bytes) -> BinaryIO:
+def _opened(source: Path | bytes, most: int) -> BinaryIO:
     try:
         file: BinaryIO = io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
         size = file.seek(0, io.SEEK_END)
@@ -96,10 +109,8 @@ def _opened(source: Path | bytes) -> BinaryIO:
         ) from error
     if not size:
         raise AudioError("The recording is empty (0 bytes). Record it again.")
-    if size > MAX_BYTES:
-        raise AudioError(
-            f"The recording is larger than {MAX_BYTES >> 20} MB. Split it, or save it as mp3 or m4a."
-        )
+    if size > most:
+        raise AudioError(f"The recording is larger than {most >> 20} MB. Split it, or save it as mp3 or m4a.")
     return file
 
 

@@ -76,14 +76,18 @@ def probabilities(audio: Samples) -> list[float]:
 
 def speech_segments(audio: Samples, options: VadOptions | None = None) -> list[Segment]:
     """The stretches of speech in a recording (n,) at 16 kHz, in order, apart from each other."""
+    return list(segments_of(probabilities(audio), len(audio), options))
+
+
+def segments_of(frames: Iterable[float], length: int, options: VadOptions | None = None) -> Iterator[Segment]:
+    """The same from the probability of each frame, one by one; `length` of the recording in samples."""
     options = options or VadOptions()
     pad = round(options.pad * RATE)
-    found = [
-        Segment(max(0, start * FRAME - pad), min(len(audio), end * FRAME + pad))
-        for start, end in _runs(probabilities(audio), options)
+    return _merged(
+        Segment(max(0, start * FRAME - pad), min(length, end * FRAME + pad))
+        for start, end in _runs(frames, options)
         if (end - start) * FRAME >= options.speech * RATE
-    ]
-    return list(_merged(found))
+    )
 
 
 def shorten_silence(audio: Samples, segments: Iterable[Segment], *, longest: float = 3.0) -> Samples:

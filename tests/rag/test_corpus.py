@@ -180,11 +180,11 @@ def test_a_file_that_becomes_unreadable_leaves_the_index_only_if_its_content_is_
     place.counts("a")
     place.write("a/x.txt", "One, changed.")
 
-    def refuse(path: Path, source: str) -> object:
+    def refuse(path: Path, source: str, **_: object) -> object:
         raise PermissionError(13, "Permission denied")
 
     with monkeypatch.context() as patch:
-        patch.setattr("rag.corpus_sync.load_file", refuse)
+        patch.setattr("rag.indexer.load_file", refuse)
         report = place.corpus.sync([place.root / "a"])
     assert "Permission denied" in report.failed[0]["error"]
     assert place.store.pages("x.txt")[0].text == "One."
@@ -200,11 +200,11 @@ def test_a_reason_that_may_pass_costs_no_text_and_is_not_remembered(
     place.counts("a")
     place.corpus = Corpus(place.store, place.embedder, place.root / "data", size=1000)
 
-    def be_slow(path: Path, source: str) -> list[Document]:
+    def be_slow(path: Path, source: str, **_: object) -> list[Document]:
         raise DocumentError("The document took too long to read.", passing=True)
 
     with monkeypatch.context() as patch:
-        patch.setattr("rag.corpus_sync.load_file", be_slow)
+        patch.setattr("rag.indexer.load_file", be_slow)
         assert place.counts("a") == (0, 0, 0, 0, 0, 1)
     assert place.names() == ["x.txt"]
     assert [status.state for status in place.corpus.status()] == ["failed"]
@@ -216,11 +216,11 @@ def test_another_way_of_reading_tries_failures_again(place: Place, monkeypatch: 
     place.write("a/empty.txt", "")
     read: list[str] = []
 
-    def load(path: Path, source: str) -> list[Document]:
+    def load(path: Path, source: str, **_: object) -> list[Document]:
         read.append(source)
         return load_file(path, source)
 
-    monkeypatch.setattr("rag.corpus_sync.load_file", load)
+    monkeypatch.setattr("rag.indexer.load_file", load)
     for _ in range(2):
         assert place.counts("a") == (0, 0, 0, 0, 0, 1)
     assert read == ["empty.txt"]
@@ -372,11 +372,11 @@ def test_a_sync_during_an_upload_takes_no_name_that_is_promised(
     place.counts("a")
     place.write("a/report.txt", "From the folder.")
 
-    def load_late(path: Path, source: str) -> list[Document]:
+    def load_late(path: Path, source: str, **_: object) -> list[Document]:
         place.counts(*folders or ())
         return load_file(path, source)
 
-    monkeypatch.setattr("rag.corpus.load_file", load_late)
+    monkeypatch.setattr("rag.indexer.load_file", load_late)
     assert place.corpus.add_file(place.write("sent/f", "From a person."), "report.txt") == "report.txt"
     assert kept(place) == {"report.txt": "From a person.", "a/report.txt": "From the folder."}
     assert place.counts() == (0, 0, 0, 0, 2, 0)

@@ -1,0 +1,72 @@
+"""What every reader takes and gives, and the limits that hold for all of them."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import BinaryIO
+
+MAX_TEXT = 20_000_000  # characters of one document
+MAX_PAGES = 20_000
+
+Source = Path | bytes  # a file, or what an archive holds
+Heading = tuple[int, str]  # offset in the page, text
+
+
+class Unreadable(Exception):
+    """A file without a readable text; `code` and `detail` are as in `rag.formats.reasons`."""
+
+    def __init__(self, code: str, detail: str = "") -> None:
+        super().__init__(code, detail)
+        self.code = code
+        self.detail = detail
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a reader may need to know beside the bytes."""
+
+    name: str  # the file's own name, whose suffix says how it is read
+    charset: str | None = None  # that the sender declared
+    url: str | None = None  # where it was fetched
+    ocr: str = "none"  # languages for what is only an image: none, auto, or Tesseract's codes ("eng+deu")
+    inside: bool = False  # it is in an archive or e-mail itself: what it holds in turn is not opened
+    alive: Callable[[], None] = field(default=lambda: None, repr=False)  # called between two steps of work
+
+    def within(self, name: str) -> Options:
+        """For a file that this one holds."""
+        return replace(self, name=name, charset=None, url=None, inside=True)
+
+
+@dataclass
+class Page:
+    """One page, slide, sheet, chapter or part; `place` is what a person calls it."""
+
+    text: str
+    headings: list[Heading] = field(default_factory=list)
+    place: str = ""
+
+
+@dataclass
+class Parsed:
+    """A document's pages; `paged`: whether they are numbered for people, or only one stretch of text."""
+
+    pages: list[Page]
+    title: str = ""
+    paged: bool = True
+
+
+def opened(source: Source) -> BinaryIO:
+    return io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
+
+
+def all_bytes(source: Source) -> bytes:
+    return source if isinstance(source, bytes) else source.read_bytes()
+
+
+def check_size(pages: list[Page]) -> None:
+    """Raises `Unreadable` for more text than a document may have."""
+    if sum(len(page.text) for page in pages) > MAX_TEXT:
+        raise Unreadable("too_long")

@@ -1,0 +1,57 @@
+"""What is said in a recording → stretches of about half a minute, each with its moment.
+
+It does not know how speech is recognised: that is the caller's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+_SOUND = (
+    ".wav",
+    ".mp3",
+    ".m4a",
+    ".m4b",
+    ".aac",
+    ".flac",
+    ".ogg",
+    ".oga",
+    ".opus",
+    ".wma",
+    ".aif",
+    ".aiff",
+    ".amr",
+)
+_VIDEO = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg")
+RECORDINGS = frozenset((*_SOUND, *_VIDEO))
+LENGTH = 30.0  # seconds of a stretch
+_PAUSE = 8.0  # seconds of silence that end one
+
+Said = tuple[float, float, str]  # seconds from, to; what was said
+Hear = Callable[[Path, Callable[[], bool]], Sequence[Said]]
+"""What is said in a file, in order; stops soon after the second argument says so. Raises `DocumentError`."""
+
+
+def stretches(said: Iterable[Said]) -> Iterator[tuple[float, str, str]]:
+    """(seconds, the moment as a person reads it, text); a stretch is cut where something said has ended."""
+    texts: list[str] = []
+    begin = last = 0.0
+    for start, end, text in said:
+        if texts and (end - begin > LENGTH or start - last > _PAUSE):
+            yield begin, moment(begin), " ".join(texts)
+            texts = []
+        if not texts:
+            begin = start
+        if text.strip():
+            texts.append(text.strip())
+            last = end
+    if texts:
+        yield begin, moment(begin), " ".join(texts)
+
+
+def moment(seconds: float) -> str:
+    """12:30, or 1:02:03."""
+    minutes, second = divmod(int(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"

@@ -1,0 +1,200 @@
+"""The reader processes: several at once, each replaceable, none able to hold up or end the program."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil  # type: ignore[import-untyped]
+import pytest
+
+from rag.cancel import Cancelled, CancelToken, scope
+from rag.reader import Reader, Reply
+
+PAGE = "place,opens\ngarden,nine\n"
+
+
+@pytest.fixture
+def make(request: pytest.FixtureRequest) -> Callable[..., Reader]:
+    def make(**options: float) -> Reader:
+        reader = Reader(**options)  # type: ignore[arg-type]
+        request.addfinalizer(reader.close)
+        return reader
+
+    return make
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(4) as pool:
+        yield pool
+
+
+class Pipe:
+    """A document that is not there before `give`: whoever reads it waits."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.path = folder / name
+        os.mkfifo(self.path)
+
+    def reached(self) -> int:
+        """Wait until somebody reads it; the descriptor to write to."""
+        return os.open(self.path, os.O_WRONLY)
+
+    def give(self, descriptor: int) -> None:
+        os.write(descriptor, PAGE.encode())
+        os.close(descriptor)
+
+
+def processes() -> list[psutil.Process]:
+    return [child for child in psutil.Process().children() if "extract.py" in " ".join(child.cmdline())]
+
+
+def text(reply: Reply) -> str:
+    return str(reply["pages"][0]["text"])
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Path:
+    path = tmp_path / "a.csv"
+    path.write_text(PAGE)
+    return path
+
+
+def test_two_documents_are_read_at_the_same_time(
+    make: Callable[..., Reader], tmp_path: Path, pool: ThreadPoolExecutor
+) -> None:
+    reader = make(processes=2)
+    pipes = [Pipe(tmp_path, name) for name in ("a.csv", "b.csv")]
+    jobs = [pool.submit(reader.read, pipe.path, name="a.csv") for pipe in pipes]
+    reached = [pipe.reached() for pipe in pipes]  # both are being read, and neither is there
+    for pipe, descriptor in zip(pipes, reached, strict=True):
+        pipe.give(descriptor)
+    assert all("garden" in text(job.result()) for job in jobs)
+
+
+def test_more_documents_than_processes_wait(
+    make: Callable[..., Reader], page: Path, pool: ThreadPoolExecutor
+) -> None:
+    before = len(processes())
+    reader = make(processes=2)
+    jobs = [pool.submit(reader.read, page, name="a.csv") for _ in range(12)]
+    assert all("garden" in text(job.result()) for job in jobs)
+    assert len(processes()) - before <= 2
+
+
+def test_a_document_that_hangs_is_given_up(make: Callable[..., Reader], tmp_path: Path, page: Path) -> None:
+    reader = make(silence=0.3)
+    assert reader.read(Pipe(tmp_path, "pipe").path, name="a.csv") == {"error": "timeout"}
+    reader.silence = 60
+    assert "garden" in text(reader.read(page, name="a.csv"))
+
+
+def test_a_document_that_takes_too_long_in_all_is_given_up(
+    make: Callable[..., Reader], tmp_path: Path
+) -> None:
+    assert make(seconds=0.3).read(Pipe(tmp_path, "pipe").path, name="a.csv") == {"error": "timeout"}
+
+
+@contextmanager
+def being_read(
+    reader: Reader, pipe: Pipe, pool: ThreadPoolExecutor
+) -> Iterator[tuple[psutil.Process, Future[Reply]]]:
+    """The process that waits for the pipe, and the job."""
+    before = set(processes())
+    job = pool.submit(reader.read, pipe.path, name="a.csv")
+    descriptor = pipe.reached()
+    [process] = set(processes()) - before
+    yield process, job
+    os.close(descriptor)
+
+
+def test_a_killed_process_costs_nothing(
+    make: Callable[..., Reader], tmp_path: Path, pool: ThreadPoolExecutor
+) -> None:
+    pipe = Pipe(tmp_path, "pipe")
+    with being_read(make(), pipe, pool) as (process, job):
+        process.kill()
+        process.wait()
+    pipe.give(pipe.reached())
+    assert "garden" in text(job.result())
+
+
+def test_a_document_that_kills_every_process_is_given_up(
+    make: Callable[..., Reader], tmp_path: Path, pool: ThreadPoolExecutor, page: Path
+) -> None:
+    reader = make()
+    pipe = Pipe(tmp_path, "pipe")
+    job = pool.submit(reader.read, pipe.path, name="a.csv")
+    for _ in range(2):
+        descriptor = pipe.reached()
+        for process in processes():
+            process.kill()
+            process.wait()
+        os.close(descriptor)
+    assert job.result() == {"error": "crashed"}
+    assert "garden" in text(reader.read(page, name="a.csv"))
+
+
+def test_a_process_that_died_while_it_waited_is_not_used(make: Callable[..., Reader], page: Path) -> None:
+    reader = make()
+    before = set(processes())
+    reader.read(page, name="a.csv")
+    [process] = set(processes()) - before
+    process.kill()
+    assert "garden" in text(reader.read(page, name="a.csv"))
+
+
+def test_a_cancel_does_not_wait_for_the_document(
+    make: Callable[..., Reader], tmp_path: Path, pool: ThreadPoolExecutor
+) -> None:
+    token = CancelToken()
+
+    def read() -> Reply:
+        with scope(token):
+            return make().read(pipe.path, name="a.csv")
+
+    pipe = Pipe(tmp_path, "pipe")
+    job = pool.submit(read)
+    descriptor = pipe.reached()
+    token.cancel()
+    with pytest.raises(Cancelled):
+        job.result(timeout=30)
+    os.close(descriptor)
+
+
+def test_an_interrupted_job_does_not_answer_the_next(
+    make: Callable[..., Reader], page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = make()
+    with monkeypatch.context() as patch:
+        patch.setattr("rag.reader._Process.ask", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            reader.read(page, name="a.csv")
+    other = tmp_path / "b.csv"
+    other.write_text(PAGE.replace("garden", "museum"))
+    assert "museum" in text(reader.read(other, name="a.csv"))
+
+
+def interrupted(*_: object) -> str:
+    raise KeyboardInterrupt
+
+
+def test_processes_end_when_there_is_nothing_to_do(make: Callable[..., Reader], page: Path) -> None:
+    reader = make(idle=0.05)
+    before = set(processes())
+    reader.read(page, name="a.csv")
+    started = [process for process in processes() if process not in before]
+    assert psutil.wait_procs(started, timeout=30)[1] == []
+    assert "garden" in text(reader.read(page, name="a.csv"))
+
+
+def test_close_leaves_no_process(make: Callable[..., Reader], page: Path) -> None:
+    before = set(processes())
+    reader = make()
+    reader.read(page, name="a.csv")
+    reader.close()
+    assert set(processes()) <= before
