@@ -57,7 +57,23 @@ def _sign_of_life() -> Callable[[], None]:
     return alive
 
 
-JOBS: dict[str, Callable[[Job], Reply]] = {"document": read_document}
+def _page_image(job: Job) -> Reply:
+    from rag.page_image import read_image
+
+    return read_image(job["path"], job["page"], job["width"])
+
+
+def _page_words(job: Job) -> Reply:
+    from rag.page_image import read_words
+
+    return read_words(job["path"], job["page"], job["text"], job["start"], job["end"])
+
+
+JOBS: dict[str, Callable[[Job], Reply]] = {
+    "document": read_document,
+    "page_image": _page_image,
+    "page_words": _page_words,
+}
 
 
 def _do(job: Job) -> Reply:

@@ -68,6 +68,15 @@ class Reader:
         options = {"name": name, "charset": charset, "url": url, "ocr": ocr}
         return self._run({"kind": "document", "path": str(path.absolute()), **options})
 
+    def page_image(self, path: Path, page: int, width: int) -> Reply:
+        """See `rag.page_image.read_image`; besides its errors "timeout" and "crashed"."""
+        return self._run({"kind": "page_image", "path": str(path.absolute()), "page": page, "width": width})
+
+    def page_words(self, path: Path, page: int, text: str, start: int, end: int) -> Reply:
+        """See `rag.page_image.read_words`; besides its errors "timeout" and "crashed"."""
+        place = {"page": page, "text": text, "start": start, "end": end}
+        return self._run({"kind": "page_words", "path": str(path.absolute()), **place})
+
     def close(self) -> None:
         """End the processes that wait; the next job starts another."""
         with self._lock:
@@ -212,4 +221,6 @@ class _Process:
 
 
 reader = Reader()
+viewer = Reader(silence=15.0, seconds=15.0, processes=1)  # for who looks at a page: indexing is not in the way
 atexit.register(reader.close)
+atexit.register(viewer.close)
