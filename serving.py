@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from rag.corpus import Corpus
-    from rag.store import Page
+    from rag.store import Page, Source
     from speech.turn import Speaker
     from ui.services import EngineState, LibraryItem, Progress, Services, SpeakRequest, Voice
 
@@ -194,6 +194,7 @@ class Serving:
             engines=self._states,
             suggestions=lambda: self._suggested,
             data=settings.data,
+            record=self._record,
             agree=engines.agree_to_download,
             users=settings.users,
             local_only=_is_loopback(settings.host),
@@ -204,6 +205,10 @@ class Serving:
     def _pages(self, source: str) -> Sequence[Page]:
         library = self._engines.library.ready()
         return library[0].pages(source) if library else ()
+
+    def _record(self, source: str) -> Source | None:
+        library = self._engines.library.ready()
+        return library[0].find_source(source) if library else None
 
     def _warm_voice(self) -> None:
         from speech.turn import warm

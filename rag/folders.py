@@ -15,6 +15,7 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import unquote_to_bytes, urlsplit
 
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*\ud800-\udfff]')
 _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\.|$)")  # not a file name on Windows
@@ -64,6 +65,13 @@ def location_of(path: Path) -> str:
     except UnicodeEncodeError:
         return path.as_uri()
     return text
+
+
+def path_of(location: str) -> Path:
+    """The path that `location_of` has made text of."""
+    if not location.startswith("file://"):
+        return Path(location)
+    return Path(os.fsdecode(unquote_to_bytes(urlsplit(location).path)))
 
 
 def display(path: Path) -> str:

@@ -221,6 +221,4 @@ class _Process:
 
 
 reader = Reader()
-viewer = Reader(silence=15.0, seconds=15.0, processes=1)  # for who looks at a page: indexing is not in the way
 atexit.register(reader.close)
-atexit.register(viewer.close)

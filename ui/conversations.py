@@ -43,7 +43,7 @@ class Passage:
     text: str
     title: str = ""
     section: str = ""
-    place: str = ""  # what a person calls the page: "page 3", "slide 4", "12:30"
+    place: str = ""  # the page, slide, sheet or moment, as a person reads it; "": the page, if any
     at: float | None = None  # seconds into a recording
 
 

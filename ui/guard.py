@@ -364,7 +364,7 @@ def _add_headers(headers: MutableHeaders, visit: _Visit) -> None:
     headers["Cross-Origin-Opener-Policy"] = "same-origin"
     headers["Permissions-Policy"] = "microphone=(self), camera=(), geolocation=()"
     if visit.path.startswith("/api/") or visit.path == METRICS:
-        headers["Cache-Control"] = "no-store"
+        headers.setdefault("Cache-Control", "no-store")
     if visit.path == "/" and visit.new_browser:
         cookie = Response()
         set_cookie(cookie, BROWSER, visit.browser, secure=visit.secure)

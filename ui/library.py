@@ -1,4 +1,4 @@
-"""Documents: what is there, adding and removing, and the page view. It does not know how a document is read.
+"""Documents: what is there, adding and removing. It does not know how a document is read.
 
 An upload is received at once and indexed in the background; what becomes of it is in the list.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import re
-from dataclasses import asdict
 from pathlib import Path
 
 from fastapi import APIRouter, Request
@@ -15,7 +14,6 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
 from ui.intake import Intake, Job, discard
-from ui.quotes import view
 from ui.services import LibraryItem, Services, UiError
 from ui.web_io import owner_of, pieces, refuse
 
@@ -86,7 +84,7 @@ def _file_of(folder: Path, name: str) -> Path:
     return folder / ("upload" + (found.group().lower() if found else ""))
 
 
-def library_routes(services: Services, documents: Documents) -> APIRouter:
+def library_routes(documents: Documents) -> APIRouter:
     router = APIRouter(prefix="/api")
 
     @router.post("/library/files")
@@ -119,12 +117,5 @@ def library_routes(services: Services, documents: Documents) -> APIRouter:
             log.info("A document could not be removed: %s", type(error).__name__)
             return refuse(422, error)
         return JSONResponse({})
-
-    @router.get("/page")
-    def page(source: str, start: int = 0, end: int = 0, number: int | None = None) -> JSONResponse:
-        found = view(services.pages(source), start=start, end=end, number=number)
-        if found is None:
-            return refuse(404, "The page is not in the index any more: the document was changed or removed.")
-        return JSONResponse({"source": source, **asdict(found)})
 
     return router

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from rag.store import Page
@@ -22,6 +22,9 @@ class View:
     number: int  # which view, from 0
     count: int
     page: int | None
+    pages: int  # how many pages there are; 0: the document has none
+    place: str  # the page, slide, sheet or moment, as a person reads it
+    at: float | None  # seconds into a recording
     before: str
     passage: str  # the part to highlight
     after: str
@@ -49,9 +52,16 @@ def marked(passage: str, answer: str) -> list[tuple[str, bool]]:
     ]
 
 
-def view(pages: Sequence[Page], *, start: int, end: int, number: int | None = None) -> View | None:
-    """The view with the passage [start, end) of the whole text, or view `number`; None if there is none."""
+def view(
+    pages: Sequence[Page], *, start: int, end: int, number: int | None = None, page: int | None = None
+) -> View | None:
+    """The view with the passage [start, end) of the whole text; view `number`, or the first one of a `page`.
+
+    None if there is none.
+    """
     parts = [part for page in pages for part in _parts(page)]
+    if number is None and page is not None:
+        number = next((n for n, part in enumerate(parts) if part.page == page), -1)
     if number is None:
         number = next((n for n, part in enumerate(parts) if start < part.start + len(part.text)), 0)
     if not 0 <= number < len(parts):
@@ -59,8 +69,17 @@ def view(pages: Sequence[Page], *, start: int, end: int, number: int | None = No
     part = parts[number]
     first = min(max(start - part.start, 0), len(part.text))
     last = min(max(end - part.start, first), len(part.text))
-    text = part.text
-    return View(number, len(parts), part.page, text[:first], text[first:last], text[last:])
+    return View(
+        number=number,
+        count=len(parts),
+        page=part.page,
+        pages=max((page.page or 0 for page in pages), default=0),
+        place=getattr(part, "place", ""),
+        at=getattr(part, "at", None),
+        before=part.text[:first],
+        passage=part.text[first:last],
+        after=part.text[last:],
+    )
 
 
 def _parts(page: Page) -> list[Page]:
@@ -68,6 +87,6 @@ def _parts(page: Page) -> list[Page]:
     parts, at = [], 0
     while len(page.text) - at > PART:
         cut = page.text.rfind("\n", at + PART // 2, at + PART) + 1 or at + PART
-        parts.append(Page(page.text[at:cut], page.start + at, page.page))
+        parts.append(replace(page, text=page.text[at:cut], start=page.start + at))
         at = cut
-    return [*parts, Page(page.text[at:], page.start + at, page.page)]
+    return [*parts, replace(page, text=page.text[at:], start=page.start + at)]

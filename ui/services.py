@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 from langchain_core.messages import BaseMessage
 
 from rag.assistant import Event
-from rag.store import Page
+from rag.store import Page, Source
 from speech.audio import AudioChunk, Samples
 from speech.conversation import Words
 
@@ -170,6 +170,7 @@ class Services:
     engines: Callable[[], Sequence[EngineState]]
     suggestions: Callable[[], Sequence[str]]
     data: Path  # the folder of parley.db, feedback.jsonl and what is being uploaded
+    record: Callable[[str], Source | None] = lambda source: None  # what the index knows of a document's file
     agree: Callable[[], None] = lambda: None  # the person agrees to the download that an engine asks for
     users: Mapping[str, str] = field(default_factory=dict, repr=False)  # user → password; empty: no sign-in
     local_only: bool = (

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
+from rag.originals import PageImages
 from ui.api import state_routes
 from ui.chat import Chat, chat_routes
 from ui.conversations import Conversations
@@ -23,6 +24,7 @@ from ui.guard import Guard
 from ui.library import Documents, library_routes
 from ui.live import talk_on
 from ui.metrics import Metrics
+from ui.pages import page_routes
 from ui.services import Services
 from ui.voice import Voices, voice_routes
 
@@ -40,10 +42,12 @@ def build_ui(services: Services) -> FastAPI:
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     services.data.mkdir(parents=True, exist_ok=True)
     store = Conversations(services.data / "parley.db")
+    images = PageImages()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
+        images.close()
         store.close()
 
     app = FastAPI(title="Parley", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
@@ -52,7 +56,8 @@ def build_ui(services: Services) -> FastAPI:
     chat = Chat(services, store, voices, metrics)
     talk_on(voices, chat, services, metrics)
     app.include_router(chat_routes(chat))
-    app.include_router(library_routes(services, documents))
+    app.include_router(library_routes(documents))
+    app.include_router(page_routes(services, images))
     app.include_router(voice_routes(services, voices))
     app.include_router(state_routes(services, documents, metrics))
     app.mount("/parley", StaticFiles(directory=ASSETS))

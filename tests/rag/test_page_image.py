@@ -186,13 +186,13 @@ def test_a_broken_file_is_a_reason_or_a_page(tmp_path: Path, cut: float) -> None
 
 def test_a_page_that_repeats_itself_for_ever_costs_only_its_time(tmp_path: Path) -> None:
     """Each form draws the next one ten times, ten deep."""
-    reader = Reader(seconds=1)
+    reader = Reader(silence=1, seconds=1)
     try:
         path = tmp_path / "a.pdf"
         path.write_bytes(_nested_forms(depth=10))
         assert reader.page_image(path, 1, 600)["error"] in {"timeout", "crashed"}
         good = draw_pdf(tmp_path / "b.pdf", lines(SENTENCE))
-        reader.seconds = 20
+        reader.seconds = reader.silence = 20
         assert reader.page_words(good, 1, SENTENCE, 0, 8)["words"]
     finally:
         reader.close()

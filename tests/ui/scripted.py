@@ -14,7 +14,7 @@ from langchain_core.documents import Document
 from langchain_core.messages import BaseMessage
 
 from rag.assistant import Answer, Done, Event, Notice, Sources, Standalone, Token
-from rag.store import Page
+from rag.store import Page, Source
 from speech.audio import AudioChunk, Samples
 from speech.turn import Speaker
 from ui.services import EngineState, LibraryItem, Progress, Services, SpeakRequest, Voice
@@ -168,6 +168,7 @@ class Script:
         self.requests: list[SpeakRequest] = []
         self.users: dict[str, str] = {}
         self.why = ""  # another engine speaks for the second voice
+        self.records: dict[str, Source] = {}  # documents that have a file
         self.pages = [
             Page(text, start, n) for n, (text, start) in enumerate(zip(PAGES, starts(), strict=True), 1)
         ]
@@ -208,5 +209,6 @@ class Script:
             engines=lambda: self.states,
             suggestions=lambda: ["When does the lamp room close?", "Who built the lighthouse?"],
             data=self.data,
+            record=self.records.get,
             users=self.users,
         )

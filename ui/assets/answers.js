@@ -4,9 +4,10 @@
 import { speaks } from "./captions.js";
 import { announce, toast } from "./dom.js";
 import { showLatency } from "./latency.js";
+import { closePage } from "./page-view.js";
 import { player } from "./player.js";
 import { settings } from "./settings.js";
-import { closePage, requote, showSources } from "./sources.js";
+import { requote, showSources, showSourcesOf } from "./sources.js";
 import { TurnView } from "./turn-view.js";
 
 const ANNOUNCED = 500; // characters of an answer that are read out by themselves
@@ -101,7 +102,7 @@ const handlers = {
     Object.assign(turn.timings, run.timings);
     run.again?.node.remove();
     run.view.finish(turn);
-    showSources(turn.sources, turn.answered);
+    showSourcesOf(turn);
     showLatency(turn);
     follow();
     if (run.abort || player.turn !== run.turn) announce(`Answer: ${turn.answer.slice(0, ANNOUNCED)}`); // else it is heard

@@ -5,10 +5,11 @@ import { mountCaptions, speaks } from "./captions.js";
 import { announce, api, byId, el, icon, label, recall, remember, toast } from "./dom.js";
 import { showHistory } from "./history.js";
 import { clearLatency, showLatency } from "./latency.js";
+import { closePage, pauseRecording } from "./page-view.js";
 import { player } from "./player.js";
 import { settings } from "./settings.js";
 import { socket } from "./socket.js";
-import { closePage, showSources } from "./sources.js";
+import { showSources, showSourcesOf } from "./sources.js";
 import { asking, talk } from "./talk.js";
 import { TurnView } from "./turn-view.js";
 
@@ -151,6 +152,7 @@ async function* lines(response) {
 export function stop() {
   state.cancel?.();
   state.sound?.pause();
+  pauseRecording();
   const run = answers.running;
   answers.running = null;
   const { turn } = player;
@@ -204,7 +206,7 @@ async function replay(view) {
   player.unlock();
   player.begin(number);
   speaks(number, view);
-  showSources(turn.sources, turn.answered);
+  showSourcesOf(turn);
   const json = { key: player.key, turn: number, voice: settings.voice, speed: settings.speed };
   try {
     await api(`/api/conversations/${state.id}/turns/${turn.id}/say`, { json });
@@ -248,7 +250,7 @@ async function restore(id) {
     if (state.id !== id) return;
     for (const turn of turns) log.append(restored(turn).node);
     const last = turns.at(-1);
-    if (last) showSources(last.sources, last.answered);
+    if (last) showSourcesOf(last);
     if (last?.engine) showLatency(last);
     log.scrollTop = log.scrollHeight;
   } catch (error) {

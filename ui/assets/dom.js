@@ -21,6 +21,8 @@ const PATHS = {
   play: "M8 5l11 7-11 7z",
   sound: "M5 10v4h3l4 4V6L8 10zM15.500 9a4.500 4.500 0 0 1 0 6M18 6.500a8 8 0 0 1 0 11",
   mute: "M5 10v4h3l4 4V6L8 10zM16 9.500l5 5M21 9.500l-5 5",
+  larger: "M4 10.500a6.500 6.500 0 1 0 13 0a6.500 6.500 0 1 0-13 0zM15.500 15.500L20 20M7.500 10.500h6M10.500 7.500v6",
+  smaller: "M4 10.500a6.500 6.500 0 1 0 13 0a6.500 6.500 0 1 0-13 0zM15.500 15.500L20 20M7.500 10.500h6",
   close: "M6 6l12 12M18 6L6 18",
   plus: "M12 5v14M5 12h14",
   left: "M14 6l-6 6 6 6",
@@ -146,6 +148,17 @@ export async function copyText(text) {
   const copied = document.execCommand("copy");
   box.remove();
   if (!copied) throw new Error("not allowed");
+}
+
+// Bring `target` into the upper part of `box`, and move nothing else.
+export function scrollTo(box, target) {
+  if (target) box.scrollTop = target.offsetTop - box.clientHeight / 4;
+}
+
+// Scroll `box`, and nothing else, if `place` (a rectangle of the window) is not in sight; `above`: pixels left over it.
+export function reveal(box, place, above) {
+  const frame = box.getBoundingClientRect();
+  if (place.top < frame.top || place.bottom > frame.bottom) box.scrollTop += place.top - frame.top - above;
 }
 
 // How long something took, as it is written everywhere: 430 ms, 1.2 s.

@@ -5,7 +5,8 @@ import { redrawn } from "./captions.js";
 import { api, button, copyText, el, seconds, toast } from "./dom.js";
 import { figures, showLatency } from "./latency.js";
 import { render } from "./markdown.js";
-import { selectSource, showSources, sureness } from "./sources.js";
+import { placeOf } from "./quotes.js";
+import { selectSource, showSources, showSourcesOf, sureness } from "./sources.js";
 
 const MARKS = { up: "Good answer", down: "Bad answer: keep the question for testing" };
 
@@ -98,8 +99,8 @@ export class TurnView {
 
   #citation(number) {
     if (number < 1 || number > this.sources.length) return null;
-    const { source, place: within } = this.sources[number - 1];
-    const place = within ? `${source}, ${within}` : source;
+    const cited = this.sources[number - 1];
+    const place = [cited.source, placeOf(cited)].filter(Boolean).join(", ");
     const show = () => {
       showSources(this.sources, true);
       selectSource(number);
@@ -146,7 +147,7 @@ export class TurnView {
 }
 
 function openSources(turn) {
-  showSources(turn.sources, turn.answered);
+  showSourcesOf(turn);
   document.body.dataset.drawer = "sources";
 }
 

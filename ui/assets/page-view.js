@@ -1,0 +1,284 @@
+// The place in a document that a passage comes from: the page as an image with the words marked, its text scrolled to
+// them, or the recording at its moment. Nothing here is made of a document's text but text.
+
+import { api, button, byId, el, reveal, scrollTo, toast } from "./dom.js";
+import { paint } from "./highlight.js";
+import { patternOf, placeOf, quoted, quoteIn } from "./quotes.js";
+import { talk } from "./talk.js";
+
+const SHARPEST = 2; // pixels of an image for one of the window; more is not seen
+const EDGE = 2; // pixels from an end of the page that count as at it
+const LOUD = "The recording is paused: the microphone would hear it. End the conversation by voice first.";
+
+// source: whose page is open; page: what the server told of it; kind: "page" or "text", what is shown of a PDF;
+// words: [start, end, line, left, top, right, bottom] of the passage; spoken: the source and the words that are
+// spoken now; asked: the latest request; opener: what had the focus before.
+const state = { source: null, page: null, kind: "page", large: false, words: [], spoken: { source: null, said: "" }, asked: null, opener: null };
+const view = () => byId("page-view");
+
+export function mountPageView() {
+  view().setAttribute("role", "region");
+  view().setAttribute("aria-label", "Page of the document");
+  view().addEventListener("keydown", onKey);
+  closePage();
+}
+
+export function closePage() {
+  const had = view().contains(document.activeElement);
+  Object.assign(state, { source: null, page: null, words: [], asked: null });
+  view().replaceChildren();
+  view().classList.remove("open");
+  document.body.classList.remove("page-open");
+  if (had && state.opener?.isConnected) state.opener.focus();
+  state.opener = null;
+}
+
+// Show where the passage of `source` stands, and go there.
+export function openPage(source) {
+  if (!view().contains(document.activeElement)) state.opener = document.activeElement;
+  return load(source);
+}
+
+// `where`: {page}, {number} of a part of the text; empty: where the passage is.
+async function load(source, where = {}) {
+  const asked = (state.asked = {});
+  const query = new URLSearchParams({ source: source.source, start: source.start, end: source.end, ...where });
+  try {
+    const page = await api(`/api/page?${query}`);
+    if (state.asked === asked) show(source, page);
+  } catch (error) {
+    if (state.asked === asked) put(head({ source: source.source, number: 0, count: 1, page: null }), note(error.message, "alert"));
+  }
+}
+
+function show(source, page) {
+  const focused = document.activeElement?.closest("#page-view button")?.getAttribute("aria-label");
+  Object.assign(state, { source, page, words: [] });
+  const body = isImage() ? imageOf(source, page) : textOf(source, page);
+  const sound = page.original === "audio" || page.original === "video" ? recordingOf(source, page) : "";
+  put(head(page), page.reason ? note(page.reason) : "", sound, body);
+  const same = [...view().querySelectorAll("button:enabled")].find((one) => one.getAttribute("aria-label") === focused);
+  (same ?? body).focus({ preventScroll: true });
+  if (isImage()) draw(body);
+  else scrollTo(body, body.querySelector("mark mark") ?? body.querySelector("mark"));
+  showSaid();
+}
+
+function put(...nodes) {
+  view().replaceChildren(...nodes.filter((node) => node !== ""));
+  view().classList.add("open");
+  document.body.classList.add("page-open");
+}
+
+function isImage() {
+  return state.page.original === "pdf" && state.kind === "page";
+}
+
+function head(page) {
+  const turns = steps(page);
+  const turn = (where) => ({ onclick: () => load(state.source, where), disabled: !where, class: "plain" });
+  return el(
+    "div",
+    { class: "head" },
+    el("strong", { class: "file", title: page.source }, page.source),
+    button("Close the page", { icon: "close", onclick: closePage, class: "plain" }),
+    el(
+      "div",
+      { class: "turn-page" },
+      button("Previous page", { icon: "left", ...turn(turns[0]) }),
+      el("span", { class: "place" }, title(page)),
+      button("Next page", { icon: "right", ...turn(turns[1]) }),
+    ),
+    page.original === "pdf" ? el("div", { class: "kinds" }, ...kinds()) : "",
+  );
+}
+
+// Where the pages before and after are: of an image the next page, of a text its next part; null: nowhere.
+function steps(page) {
+  if (page.original === "pdf" && state.kind === "page") {
+    return [page.page > 1 ? { page: page.page - 1 } : null, page.page < page.pages ? { page: page.page + 1 } : null];
+  }
+  return [page.number > 0 ? { number: page.number - 1 } : null, page.number + 1 < page.count ? { number: page.number + 1 } : null];
+}
+
+function title(page) {
+  if (page.page === null) return page.count > 1 ? `part ${page.number + 1} of ${page.count}` : "";
+  const place = placeOf(page);
+  return place.endsWith(` ${page.page}`) ? `${place} of ${page.pages}` : place;
+}
+
+function kinds() {
+  const large = state.large ? "Fit the page to the width" : "Enlarge the page";
+  const kind = (name, text) =>
+    button(text, { text: true, class: "plain kind", "aria-pressed": String(state.kind === name), onclick: () => again({ kind: name }) });
+  const zoom = button(large, { icon: state.large ? "smaller" : "larger", class: "plain", onclick: () => again({ large: !state.large }) });
+  return [isImage() ? zoom : "", kind("page", "Page"), kind("text", "Text")];
+}
+
+// The same page, shown in another way.
+function again(change) {
+  Object.assign(state, change);
+  show(state.source, state.page);
+}
+
+function note(text, role = "note") {
+  return el("p", { class: "page-note", role }, text);
+}
+
+// The text
+
+function textOf(source, page) {
+  const text = el("div", { class: "page-text", tabindex: "0", role: "group", "aria-label": `Text of ${page.source}, ${title(page)}` });
+  const mark = page.passage ? el("mark", {}, ...(isWhole() ? quoted(source.pieces) : [page.passage])) : "";
+  text.append(page.before, mark, page.after);
+  return text;
+}
+
+// Whether all of the passage is on this page; else a part of it, or the document was indexed anew.
+function isWhole() {
+  return state.page.passage === state.source.text;
+}
+
+// The image
+
+function imageOf(source, page) {
+  const name = `${title(page)} of ${page.source}`;
+  const image = el("img", { alt: `Image of ${name}`, draggable: "false" });
+  const layers = ["marked-passage", "marked-quote", "marked-said", "underline"].map((kind) => el("div", { class: `layer ${kind}` }));
+  const sheet = el("div", { class: state.large ? "sheet large" : "sheet" }, image, el("div", { class: "marks", "aria-hidden": "true" }, ...layers));
+  const heard = page.passage ? el("p", { class: "unseen" }, `Marked on this page: ${page.passage}`) : "";
+  return el("div", { class: "page-image", tabindex: "0", role: "group", "aria-label": name }, sheet, heard);
+}
+
+// Once the box is on the page, so that its width is known.
+async function draw(box) {
+  const { source, page } = state;
+  const name = { source: page.source, page: page.page };
+  const width = Math.ceil(box.querySelector(".sheet").clientWidth * Math.min(devicePixelRatio, SHARPEST));
+  const words = page.passage ? api(`/api/page/words?${new URLSearchParams({ ...name, start: source.start, end: source.end })}`) : null;
+  const drawn = words?.catch(() => ({ words: [] })); // what is wrong with the page, its image tells
+  try {
+    const image = await api(`/api/page/image?${new URLSearchParams({ ...name, width })}`, { raw: true });
+    await fill(box.querySelector("img"), await image.blob());
+  } catch (error) {
+    if (box.isConnected) show(source, { ...page, original: null, reason: error.message });
+    return;
+  }
+  if (!words || !box.isConnected) return;
+  state.words = (await drawn).words;
+  if (!state.words.length) box.before(note("These words cannot be marked on the page. They are under Text."));
+  const quotes = isWhole() ? quotesOf(source) : [];
+  mark("marked-passage", [[source.start, source.end]]);
+  for (const kind of ["marked-quote", "underline"]) mark(kind, quotes);
+  goTo(box.querySelector(".marked-quote i") ?? box.querySelector(".marked-passage i"));
+  showSaid();
+}
+
+async function fill(image, blob) {
+  const url = URL.createObjectURL(blob);
+  image.src = url;
+  await image.decode();
+  URL.revokeObjectURL(url);
+}
+
+function mark(kind, spans) {
+  const layer = view().querySelector(`.layer.${kind}`);
+  layer?.replaceChildren(...spans.flatMap(boxesOf).map(([left, top, right, bottom]) => {
+    const box = el("i");
+    Object.assign(box.style, { left: share(left), top: share(top), width: share(right - left), height: share(bottom - top) });
+    return box;
+  }));
+}
+
+const share = (value) => `${100 * value}%`;
+
+// The words of a span, those beside each other on one line as one box.
+function boxesOf([start, end]) {
+  const boxes = new Map();
+  for (const [first, last, line, left, top, right, bottom] of state.words) {
+    if (first >= end || last <= start) continue;
+    const [l, t, r, b] = boxes.get(line) ?? [1, 1, 0, 0];
+    boxes.set(line, [Math.min(l, left), Math.min(t, top), Math.max(r, right), Math.max(b, bottom)]);
+  }
+  return [...boxes.values()];
+}
+
+// The stretches of the passage that the answer quotes, in characters of the document (JavaScript counts otherwise).
+function quotesOf({ start, pieces }) {
+  let at = start;
+  return pieces.flatMap(([text, isQuoted]) => {
+    const begin = at;
+    at += [...text].length;
+    return isQuoted ? [[begin, at]] : [];
+  });
+}
+
+function goTo(box) {
+  if (!box) return;
+  const frame = view().querySelector(".page-image");
+  const [place, within] = [box.getBoundingClientRect(), frame.getBoundingClientRect()];
+  frame.scrollTop += place.top - within.top - frame.clientHeight / 4;
+  frame.scrollLeft += Math.min(place.left - within.left - 16, Math.max(0, place.right - within.right + 16));
+}
+
+// What is being spoken
+
+// `said` are the words that are spoken now, of the passage of `source`; null: of none.
+export function speakPage(source, said) {
+  state.spoken = { source, said };
+  if (state.page) showSaid();
+}
+
+function showSaid() {
+  const { source, said } = state.spoken;
+  const open = source && ["source", "start", "end"].every((key) => source[key] === state.source[key]);
+  const text = view().querySelector(".page-text mark");
+  paint("spoken-page", text && open ? quoteIn(text, said) : []);
+  if (!isImage()) return;
+  const found = open && isWhole() ? patternOf(said)?.exec(state.source.text) : null;
+  const start = state.source.start + (found ? [...state.source.text.slice(0, found.index)].length : 0);
+  mark("marked-said", found ? [[start, start + [...found[0]].length]] : []);
+  const first = view().querySelector(".marked-said i");
+  if (first) reveal(view().querySelector(".page-image"), first.getBoundingClientRect(), 40);
+}
+
+// Recordings
+
+function recordingOf(source, page) {
+  const moment = (page.passage ? source.at : null) ?? page.at ?? 0;
+  const sound = el(page.original, {
+    class: "recording",
+    controls: true,
+    preload: "metadata",
+    src: `/api/recording?${new URLSearchParams({ source: page.source })}`,
+    "aria-label": `Recording ${page.source}, from ${title(page)}`,
+  });
+  sound.addEventListener("loadedmetadata", () => (sound.currentTime = moment), { once: true });
+  sound.addEventListener("play", () => {
+    if (!talk.on && byId("mic").dataset.state !== "recording") return;
+    sound.pause();
+    toast(LOUD, "hint");
+  });
+  sound.addEventListener("error", () => sound.replaceWith(note("This browser cannot play the recording. This is what was heard in it.")));
+  return sound;
+}
+
+// Somebody is going to speak, or an answer is.
+export function pauseRecording() {
+  view().querySelector(".recording")?.pause();
+}
+
+// Keys: a page's end, and then the next page, as in any reader; Escape closes what nothing else stops.
+
+function onKey(event) {
+  if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.key === "Escape" && byId("stop").disabled) return closePage();
+  if (!["PageDown", "PageUp"].includes(event.key) || !state.page) return;
+  const box = view().querySelector(".page-image, .page-text");
+  const down = event.key === "PageDown";
+  const atEnd = down ? box.scrollTop + box.clientHeight >= box.scrollHeight - EDGE : box.scrollTop <= EDGE;
+  event.preventDefault();
+  if (!atEnd) return box.scrollBy({ top: (down ? 0.9 : -0.9) * box.clientHeight });
+  const where = steps(state.page)[down ? 1 : 0];
+  if (where) load(state.source, where);
+}

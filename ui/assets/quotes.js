@@ -1,0 +1,52 @@
+// A passage: where in its document it stands, and where it has the words of an answer, however they are spaced.
+
+import { el } from "./dom.js";
+import { spansOf } from "./highlight.js";
+
+const SHORTEST_QUOTE = 20; // characters; what is shorter agrees by chance
+const SENTENCE = /[^.!?。！？\n]+[.!?。！？]*/g;
+
+// Where in its document a passage stands: a page, a slide, a sheet, a moment; empty: nowhere in particular.
+export function placeOf({ place, page }) {
+  return place || (page === null ? "" : `page ${page}`);
+}
+
+// How the words of `said` are found; null: too few of them.
+export function patternOf(said) {
+  const words = said.replace(/^[\s"'“”„«»*]+|[\s"'“”„«»*]+$/g, "").split(/\s+/);
+  if (words.join("").length < SHORTEST_QUOTE) return null;
+  return new RegExp(words.map((word) => word.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")).join("\\s+"));
+}
+
+// The passage in pieces, each with whether the answer quotes it. The server does the same for what it keeps.
+export function piecesOf(text, answer) {
+  const patterns = (answer.replace(/\s*\[\d+\]/g, "").match(SENTENCE) ?? []).map(patternOf).filter(Boolean);
+  const spans = patterns.map((pattern) => pattern.exec(text)).filter(Boolean).map((found) => [found.index, found.index + found[0].length]);
+  const edges = [...new Set([0, text.length, ...spans.flat()])].sort((a, b) => a - b);
+  return edges.slice(1).map((end, number) => {
+    const start = edges[number];
+    return [text.slice(start, end), spans.some(([first, last]) => first <= start && end <= last)];
+  });
+}
+
+// The stretches of `node`'s text ([{node, start, end}]) that are the words of `said`.
+export function quoteIn(node, said) {
+  const pattern = patternOf(said);
+  if (!pattern) return [];
+  const places = [];
+  let length = 0;
+  const walker = document.createTreeWalker(node, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const text = walker.currentNode;
+    const begin = length;
+    length += text.length;
+    places.push({ node: text, at: Array.from({ length: text.length }, (_, unit) => begin + unit) });
+  }
+  const found = pattern.exec(node.textContent);
+  return found ? spansOf(places, found.index, found.index + found[0].length) : [];
+}
+
+// The pieces as nodes, what is quoted marked.
+export function quoted(pieces) {
+  return pieces.map(([text, isQuoted]) => (isQuoted ? el("mark", {}, text) : text));
+}

@@ -1,0 +1,103 @@
+"""What an answer rests on, as it is: a page's text, its image, the places of its words, a recording's sound.
+
+A request names a document and a page, never a file: the file is the one that the index has recorded. It does
+not know how a page is drawn.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import FileResponse, JSONResponse, Response
+
+from rag.originals import Original, OriginalError, PageImages, find_original, image_width
+from ui.quotes import view
+from ui.services import Services
+from ui.web_io import refuse
+
+GONE = "The page is not in the index any more: the document was changed or removed."
+_REVALIDATE = "private, no-cache"  # a browser may keep it, but asks each time; signed out, it gets nothing
+
+Name = Annotated[str, Query(min_length=1, max_length=4000)]
+Number = Annotated[int, Query(ge=1, le=10_000_000)]
+Offset = Annotated[int, Query(ge=0)]
+
+
+def page_routes(services: Services, images: PageImages) -> APIRouter:
+    router = APIRouter(prefix="/api")
+
+    def original(source: str) -> Original | None:
+        record = services.record(source)
+        return find_original(record) if record is not None else None
+
+    def pdf(source: str) -> Original:
+        found = original(source)
+        if found is None or not found.is_pdf:
+            raise OriginalError("This document has no page that could be drawn; this is its text.")
+        return found
+
+    @router.get("/page")
+    def page(
+        source: Name,
+        start: Offset = 0,
+        end: Offset = 0,
+        number: int | None = None,
+        page: int | None = None,
+    ) -> JSONResponse:
+        found = view(services.pages(source), start=start, end=end, number=number, page=page)
+        if found is None:
+            return refuse(404, GONE)
+        try:
+            shown = _shown(original(source))
+        except OriginalError as error:
+            shown = {"original": None, "reason": str(error)}
+        return JSONResponse({"source": source, **asdict(found), **shown})
+
+    @router.get("/page/image")
+    def image(request: Request, source: Name, page: Number, width: Number = 1200) -> Response:
+        try:
+            file = pdf(source)
+            tag = _tag(file, page, image_width(width))
+            headers = {"ETag": tag, "Cache-Control": _REVALIDATE}
+            if tag in request.headers.get("if-none-match", ""):
+                return Response(status_code=304, headers=headers)
+            return Response(images.image(file, page, width), media_type="image/jpeg", headers=headers)
+        except OriginalError as error:
+            return refuse(404, error)
+
+    @router.get("/page/words")
+    def words(source: Name, page: Number, start: Offset, end: Offset) -> JSONResponse:
+        text = next((each for each in services.pages(source) if each.page == page), None)
+        if text is None:
+            return refuse(404, GONE)
+        try:
+            return JSONResponse({"words": images.words(pdf(source), text, start, end)})
+        except OriginalError as error:
+            return refuse(404, error)
+
+    @router.get("/recording")
+    def recording(source: Name) -> Response:
+        try:
+            file = original(source)
+        except OriginalError as error:
+            return refuse(404, error)
+        if file is None or not file.recording:
+            return refuse(404, "This document is not a recording.")
+        return FileResponse(file.path, media_type=file.recording, headers={"Cache-Control": _REVALIDATE})
+
+    return router
+
+
+def _shown(original: Original | None) -> dict[str, str | None]:
+    """How the original can be shown beside its text."""
+    kind = None
+    if original is not None:
+        kind = "pdf" if original.is_pdf else original.recording.partition("/")[0] or None
+    return {"original": kind, "reason": ""}
+
+
+def _tag(file: Original, page: int, width: int) -> str:
+    return f'"{hashlib.sha256(f"{file.content_hash} {page} {width}".encode()).hexdigest()[:32]}"'
