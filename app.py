@@ -77,9 +77,7 @@ def build_parser() -> argparse.ArgumentParser:
     speak = add("speak", speak_, "Speak a text into a WAV file.")
     speak.add_argument("text")
     speak.add_argument("--out", type=Path, required=True, metavar="FILE")
-    add("eval", eval_, "Measure retrieval and answers on questions.", as_json=True).add_argument(
-        "questions", type=Path, metavar="QUESTIONS.jsonl"
-    )
+    _add_eval(add("eval", eval_, "Measure retrieval and answers on questions.", as_json=True))
     summary = "Measure how fast this machine answers, speaks and indexes."
     bench = add("bench", bench_, summary, as_json=True, without="voice")
     bench.add_argument(  # not the name of a voice, as elsewhere
@@ -90,6 +88,30 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add("doctor", doctor_, "Say what works, what does not, and what to do.")
     return parser
+
+
+def _add_eval(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "questions",
+        type=Path,
+        metavar="QUESTIONS.jsonl",
+        help="or a table (.csv), or one question a line (.txt)",
+    )
+    parser.add_argument(
+        "--compare",
+        default="",
+        metavar="NAME=VALUE[,NAME=VALUE]",
+        help="measure a second time with other settings, and say which differences are more than chance",
+    )
+    parser.add_argument(
+        "--spoken", action="store_true", help="also have each question said by a voice, recognised, and asked"
+    )
+    parser.add_argument(
+        "--noise",
+        type=float,
+        metavar="DB",
+        help="with --spoken: in noise, the voice so many decibels above it",
+    )
 
 
 def _add_common(parser: argparse.ArgumentParser, without: set[str]) -> None:
@@ -184,18 +206,24 @@ def speak_(args: argparse.Namespace, settings: Settings, output: TextIO) -> int:
 
 def eval_(args: argparse.Namespace, settings: Settings, output: TextIO) -> int:
     from commands import evaluate_on, index_first
-    from engines import Engines
-    from rag.evaluate import read_questions
+    from engines import EngineError, Engines
+    from measuring import parse_comparison
+    from rag.questions import read_questions
+    from reporting import as_text
 
+    if args.noise is not None and not args.spoken:
+        raise EngineError("--noise is for spoken questions. Add --spoken.")
     rows = read_questions(args.questions)
+    changes = parse_comparison(args.compare) if args.compare else {}
     with Engines(settings, apart="eval" if args.corpus else "") as engines:
         index_first(engines, always=bool(args.corpus), progress=_progress_line)
-        result = evaluate_on(engines, rows, progress=_progress_line)
+        result = evaluate_on(
+            engines, rows, _progress_line, changes=changes, spoken=args.spoken, noise=args.noise
+        )
     if args.json:
         _print_json(result, output)
     else:
-        for name, value in result.items():
-            output.write(f"{name:16} {json.dumps(value)}\n")
+        output.write(as_text(result))
     return DONE
 
 

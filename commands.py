@@ -6,7 +6,7 @@ It knows neither the command line's arguments nor its output formats.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from langchain_core.documents import Document
 
     from rag.assistant import Done
-    from rag.evaluate import Row
+    from rag.questions import Row
 
 log = logging.getLogger(__name__)
 
@@ -106,12 +106,24 @@ def speak(engines: Engines, text: str, out: Path) -> float:
     return seconds
 
 
-def evaluate_on(engines: Engines, rows: Sequence[Row], progress: Progress | None = None) -> dict[str, Any]:
-    """Measure retrieval and answers on questions, as `rag.evaluate.read_questions` reads them."""
-    from rag.evaluate import evaluate
+def evaluate_on(
+    engines: Engines,
+    rows: Sequence[Row],
+    progress: Progress | None = None,
+    *,
+    changes: Mapping[str, str] | None = None,
+    spoken: bool = False,
+    noise: float | None = None,
+) -> dict[str, Any]:
+    """Measure retrieval and answers on questions, as `rag.questions.read_questions` reads them.
 
-    chain: Any = engines.responder(wait=True).chain
-    return evaluate(rows, engines.retriever(), chain, progress=progress)
+    `changes`, `spoken` and `noise` are those of `measuring.Plan`.
+    """
+    from measuring import Plan, measure
+    from reporting import as_result
+
+    plan = Plan(rows, changes=changes or {}, spoken=spoken, noise=noise)
+    return as_result(measure(engines, plan, progress))
 
 
 def _speak(engines: Engines, text: str, out: Path) -> float:

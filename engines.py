@@ -10,7 +10,7 @@ import hashlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,7 +76,7 @@ class Engines:
         self.llm_name = settings.llm
         self._agreed = threading.Event()
         self._llm_tried = 0.0
-        self._reranker_notice = ""
+        self.reranker_notice = ""  # why the reranker that is set does not rerank
         self._retriever: Loading[HybridRetriever] = Loading("the retriever", self._open_retriever)
         self._better_transcriber: Transcriber | None = None
         self._hint_of = ("", "")  # the index's generation, and the hint made from it
@@ -389,6 +389,20 @@ class Engines:
         """The retriever over this data folder; waits for the index."""
         return self._retriever.get()
 
+    def variant(self, changes: Mapping[str, object]) -> Engines:
+        """The same index, voice and models under other settings of answering or hearing; not to be closed.
+
+        `changes`: settings → checked values; what none of them concerns is shared.
+        """
+        other = Engines(self.settings.model_copy(update=dict(changes)))
+        other.data, other.embedder, other.library = self.data, self.embedder, self.library
+        other.synthesizer, other._voices = self.synthesizer, self._voices
+        if "llm" not in changes:
+            other.llm, other.llm_name = self.llm, self.llm_name
+        if "asr" not in changes:
+            other.transcriber, other._better_transcriber = self.transcriber, self._better_transcriber
+        return other
+
     def _open_retriever(self) -> HybridRetriever:
         from rag.retriever import DEFAULT_FLOOR, HybridRetriever
 
@@ -412,7 +426,7 @@ class Engines:
             reranker = open_reranker(name, offline=self.settings.offline, token=self._token)
             reranker.scores("Does it load?", ["It does."])
         except RerankerError as error:
-            self._reranker_notice = f"{error} The passages are ranked without it."
+            self.reranker_notice = f"{error} The passages are ranked without it."
             return None
         return reranker
 
@@ -500,7 +514,7 @@ class Engines:
 
     def _notices(self) -> list[str]:
         """What a person should know about the answer that comes."""
-        notices = [*self.corpus_notices, *([self._reranker_notice] if self._reranker_notice else [])]
+        notices = [*self.corpus_notices, *([self.reranker_notice] if self.reranker_notice else [])]
         if self.asking:
             size = f"{self.asking / GIGABYTE:.1f} GB"
             notices.append(f"{self.llm_name} is a download of {size} that waits for your consent.")

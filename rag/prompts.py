@@ -157,6 +157,13 @@ SUMMARY = _wording(
     "names and numbers of the answers. Reply with the summary alone.",
     "The conversation:\n{conversation}",
 )
+PROPOSE = _wording(
+    "You write questions that test whether a search through documents works. Write one question that "
+    "somebody would ask who has not seen the passage, and that the passage answers. Name what it is about, "
+    "so that it can be understood by itself. Then copy the answer from the passage, word for word, in a few "
+    f"words. Write both in the passage's language, in this form:\nQuestion: …\nAnswer: …\n{_QUOTED}",
+    "<passage>\n{context}\n</passage>",
+)
 
 
 def placeholders(prompt: BasePromptTemplate[Any]) -> set[str]:
