@@ -37,7 +37,7 @@ RECORDINGS = {
     ".webm": "video/webm",
 }
 WIDTHS = (600, 900, 1200, 1600, 2000)  # pixels of an image; few, so that one that was drawn serves again
-_SECONDS = 6.0  # that drawing a page, or finding its words, may take
+_SECONDS = 10.0  # that drawing a page, or finding its words, may take
 _KEPT = 48  # images
 _ERRORS = {
     "timeout": "This page takes too long to draw.",

@@ -80,22 +80,21 @@ def read_words(path: str, number: int, text: str, start: int, end: int) -> dict[
             return {"error": "no_page"}
         across, down = page.get_size()
         textpage = page.get_textpage()
-        printed = "".join(characters(textpage))
-        places = align(text, printed)
+        places = align(text, "".join(characters(textpage)))
         letters = Letters(page, textpage)
         words = [
-            (
-                match.start(),
-                match.end(),
-                [letters[i] for i in places[match.start() : match.end()] if i is not None],
-            )
+            (*match.span(), [letters[place] for place in found])
             for match in _SHOWN.finditer(text, start, end)
+            if (found := _found(text, match.span(), places))
         ]
-        rows = [
-            [*place, *(round(value, 5) for value in _shares(box, across, down))]
-            for place, box in by_line(words)
-        ]
+        rows = [[*place, *_shares(box, across, down)] for place, box in by_line(words)]
     return {"words": [row for row in rows if row[3] < row[5] and row[4] < row[6]]}
+
+
+def _found(text: str, word: tuple[int, int], places: Sequence[int | None]) -> list[int]:
+    """Where a word's letters are printed; a word of which fewer than half are there is another word."""
+    found = [place for place in places[slice(*word)] if place is not None]
+    return found if 2 * len(found) >= sum(bool(fold(character)) for character in text[slice(*word)]) else []
 
 
 @contextlib.contextmanager
@@ -172,8 +171,8 @@ def _direction(angle: float) -> Literal["level", "upright", "slanted"]:
 
 def _shares(box: Box, across: float, down: float) -> tuple[float, float, float, float]:
     """The box in shares of the page, and nothing of it outside."""
-    left, right = (min(max(value / across, 0.0), 1.0) for value in (box.left, box.right))
-    top, bottom = (min(max(value / down, 0.0), 1.0) for value in (box.top, box.bottom))
+    left, right = (round(min(max(value / across, 0.0), 1.0), 5) for value in (box.left, box.right))
+    top, bottom = (round(min(max(value / down, 0.0), 1.0), 5) for value in (box.top, box.bottom))
     return left, top, right, bottom
 
 

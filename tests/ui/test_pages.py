@@ -82,7 +82,7 @@ def test_the_image_is_sent_once_and_kept_by_the_browser_alone(client: TestClient
 
 
 def test_words_have_their_places(client: TestClient) -> None:
-    query = {"source": PDF, "page": 2, "start": starts()[1], "end": starts()[1] + 19}
+    query: dict[str, Any] = {"source": PDF, "page": 2, "start": starts()[1], "end": starts()[1] + 19}
     words = client.get("/api/page/words", params=query).json()["words"]
     texts = [PAGES[1][start - starts()[1] : end - starts()[1]] for start, end, *_ in words]
     assert texts == ["Visitors", "may", "climb"]
