@@ -8,7 +8,7 @@ ARG GPU=
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends make \
+    && apt-get install -y --no-install-recommends make tesseract-ocr \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --create-home parley
 

@@ -88,8 +88,8 @@ class Settings(BaseSettings):
     )
     ocr: str = Field(
         "auto",
-        description="languages of scans and images, as Tesseract calls them (eng+deu); auto: those installed;"
-        " none: no OCR",
+        description="languages of scans and images, as Tesseract names them (eng+deu); "
+        "auto: those there are; none: no OCR",
     )
     temperature: float = Field(0.0, ge=0, le=2, description="0: always the likeliest token; above: sampling")
     top_p: float | None = Field(

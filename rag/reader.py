@@ -34,7 +34,8 @@ class Reader:
     """Helper processes, started when there is work for them, and ended when there has been none for a while.
 
     Args:
-        silence: seconds without a sign of life after which a process is ended.
+        step: seconds of computing without a sign of life after which a process is ended.
+        silence: the same in seconds of time, of which a busy machine needs many more.
         seconds: how long one job may take at all.
         processes: how many run at most; the machine's cores, at least two.
         idle: seconds without a job after which a process is ended.
@@ -42,11 +43,13 @@ class Reader:
 
     def __init__(
         self,
-        silence: float = 60.0,
+        step: float = 30.0,
+        silence: float = 300.0,
         seconds: float = 1800.0,
         processes: int | None = None,
         idle: float = 60.0,
     ) -> None:
+        self.step = step
         self.silence = silence
         self.seconds = seconds
         self._idle = idle
@@ -101,7 +104,7 @@ class Reader:
         process = self._take()
         try:
             with current().on_cancel(process.kill):
-                line = process.ask(job, self.silence, self.seconds)
+                line = process.ask({**job, "step": self.step}, self.silence, self.seconds)
         except BaseException:  # such as Ctrl-C: the reply that is still to come must not answer the next job
             process.end()
             raise
@@ -176,7 +179,7 @@ class _Process:
         return self._process.poll() is None
 
     def ask(self, job: Job, silence: float, seconds: float) -> str:
-        """The line of the reply; "" if the process died, or was late and is ended."""
+        """The line of the reply; "" if the process died, or is `late`."""
         deadline = time.monotonic() + seconds
         assert self._process.stdin
         try:
@@ -191,7 +194,11 @@ class _Process:
                 self.late = True
                 return ""
             if line != "\n":
-                return line if line.endswith("\n") else ""
+                break
+        if not line.endswith("\n"):  # it ended
+            self.late = self._process.wait() == -getattr(signal, "SIGXCPU", 0)
+            return ""
+        return line
 
     def kill(self) -> None:
         """From any thread: it dies, with all that it has started."""

@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
+from rag.documents import SUFFIXES
 from ui.library import MAX_UPLOAD, Documents
 from ui.metrics import Metrics
 from ui.services import Services
@@ -53,6 +54,7 @@ def page_state(services: Services, documents: Documents) -> dict[str, Any]:
         "progress": asdict(progress) if progress else None,
         "voices": [asdict(voice) for voice in services.voices()],
         "max_upload": MAX_UPLOAD,
+        "types": sorted(SUFFIXES),
         "suggestions": list(services.suggestions()),
         "busy": bool(progress)
         or any(engine["state"] in {"loading", "asking"} for engine in engines)

@@ -16,7 +16,7 @@ _MOST_READ = 1_000  # files
 def read(source: Source, options: Options) -> Parsed:
     listing, pages = Writer(), []
     with open_package(source) as package:
-        members = [info.filename for info in package.members if not _is_hidden(info.filename)]
+        members = [info.filename for info in package.members if not _is_hidden(part_name(info.filename))]
         if len(members) > _MOST_READ:
             raise Unreadable("too_many_members", str(_MOST_READ))
         for number, member in enumerate(members):
@@ -39,4 +39,4 @@ def _member(package: Package, member: str, name: str, options: Options) -> tuple
 
 
 def _is_hidden(name: str) -> bool:
-    return any(part.startswith((".", "__MACOSX")) and part not in (".", "..") for part in name.split("/"))
+    return any(part.startswith((".", "__MACOSX")) for part in name.split("/"))

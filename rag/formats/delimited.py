@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 
-from rag.formats.base import MAX_TEXT, Options, Parsed, Source
+from rag.formats.base import MAX_TEXT, Options, Parsed, Source, Unreadable
 from rag.formats.blocks import Writer
 from rag.formats.plain import text_of
 
@@ -18,7 +18,10 @@ def read(source: Source, options: Options) -> Parsed:
     csv.field_size_limit(MAX_TEXT)
     writer = Writer()
     writer.table(csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text[:_SAMPLE])))
-    return Parsed([writer.page()], paged=False)
+    page = writer.page()
+    if not page.text:
+        raise Unreadable("no_text", "blank")
+    return Parsed([page], paged=False)
 
 
 def _delimiter(sample: str) -> str:

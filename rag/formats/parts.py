@@ -12,7 +12,7 @@ from rag.formats.reasons import reason
 
 def part_name(name: str) -> str:
     """A part's name for people: its folders and its file name, without those that lead out of the archive."""
-    parts = clean(name.replace("\\", "/")).split("/")
+    parts = " ".join(clean(name.replace("\\", "/")).split()).split("/")
     return "/".join(part.strip() for part in parts if part.strip() not in ("", ".", ".."))[-200:] or "unnamed"
 
 

@@ -23,9 +23,12 @@ def render(rows: Iterable[Sequence[str]]) -> Iterator[str]:
         yield from (" ".join(filter(None, row)) for row in before)
         if not header:
             continue
+        if not body:
+            yield " ".join(filter(None, header))
+            continue
         header, *body = _without_empty_columns([header, *body])
-        widths = [len(_line(row)) for row in body] or [0]
-        if len(header) > 1 and (len(_line(header)) + median(widths) > _WIDE or len(header) > _MOST):
+        width = len(_line(header)) + median(len(_line(row)) for row in body)
+        if width > _WIDE or len(header) > _MOST:
             yield from (block for row in body if (block := _named(header, row)))
         else:
             yield from _blocks(header, body)

@@ -5,7 +5,6 @@ import { announce, api, button, byId, el, icon, ServerError, toast } from "./dom
 import { setEngines, setUser, setVoices } from "./settings.js";
 import { socket } from "./socket.js";
 
-const TYPES = ".txt,.md,.markdown,.html,.htm,.pdf";
 const QUICK = 700; // milliseconds between two looks at the server while something is on its way
 const SLOW = 15000;
 const STATES = { waiting: "waits", reading: "is being read", failed: "failed", ready: "" };
@@ -25,13 +24,14 @@ export function mountLibrary() {
   refresh();
 }
 
+const input = el("input", { type: "file", multiple: true, "aria-label": "Add documents" });
+
 function dropZone() {
-  const input = el("input", { type: "file", multiple: true, accept: TYPES, "aria-label": "Add documents" });
   input.addEventListener("change", () => {
     upload([...input.files]);
     input.value = "";
   });
-  return el("label", { class: "drop" }, input, icon("plus"), el("span", {}, el("b", {}, "Add documents"), el("small", {}, "PDF, text, Markdown, HTML; or drop them anywhere")));
+  return el("label", { class: "drop" }, input, icon("plus"), el("span", {}, el("b", {}, "Add documents"), el("small", {}, "PDF, Office, e-mails, images, recordings; or drop them anywhere")));
 }
 
 function urlForm() {
@@ -118,6 +118,7 @@ async function refresh() {
     busy = state.busy;
     last = state.library;
     limit = state.max_upload;
+    input.accept = state.types.join(",");
     setVoices(state.voices);
     setEngines(state.engines);
     setUser(state.user);
