@@ -65,8 +65,9 @@ def test_a_word_that_a_line_end_cut_is_on_both_lines(tmp_path: Path) -> None:
 
 
 def test_running_lines_are_no_hindrance(tmp_path: Path) -> None:
+    own = [SENTENCE if n == 2 else f"Nothing but line {'abcdef'[n]} stands here." for n in range(6)]
     pages = [
-        lines("The lamp report", f"Page {'abcdef'[n]} begins here.", SENTENCE, f"The lamp report, {n + 1}")
+        lines("The lamp report", f"Page {'abcdef'[n]} begins here.", own[n], f"The lamp report, {n + 1}")
         for n in range(6)
     ]
     path = draw_pdf(tmp_path / "a.pdf", *pages)
