@@ -26,7 +26,7 @@ from pydantic import Field
 from rag.cancel import current
 from rag.chunks import Chunk
 from rag.store import ChunkStore, Hit
-from rag.terms import coverage, term_weights, terms
+from rag.terms import coverage, term_set, term_weights
 
 DEFAULT_FLOOR = 0.05  # refuses hardly any question that the documents answer; see docs/retrieval.md
 CANDIDATES = 50  # from each of the two searches
@@ -100,12 +100,13 @@ def rank(candidates: Sequence[Candidate]) -> list[Candidate]:
     """By score, best first, each passage once: no copy from another file, no neighbour that is mostly it."""
     kept: list[Candidate] = []
     texts: set[str] = set()
-    places: list[Chunk] = []  # what the kept ones show, their copies in other files included
+    places: dict[str, list[Chunk]] = {}  # source → what the kept ones show, copies in other files included
     for candidate in sorted(candidates, key=lambda c: (-c.score, c.chunk.source, c.chunk.start)):
         text = " ".join(candidate.chunk.text.split())
-        if any(_same_place(candidate.chunk, place) for place in places):
+        near = places.setdefault(candidate.chunk.source, [])
+        if any(_same_place(candidate.chunk, place) for place in near):
             continue
-        places.append(candidate.chunk)
+        near.append(candidate.chunk)
         if text not in texts:
             kept.append(candidate)
             texts.add(text)
@@ -116,7 +117,7 @@ def _candidates(query: str, dense: Sequence[Hit], sparse: Sequence[Hit]) -> list
     chunks = {hit.id: hit.chunk for hit in (*dense, *sparse)}
     cosines = {hit.id: hit.score for hit in dense}
     lowest = min(cosines.values(), default=0.0)  # what only BM25 found is at most this near
-    held = {id: frozenset(terms(chunk.indexed_text)) for id, chunk in chunks.items()}
+    held = {id: term_set(chunk.indexed_text) for id, chunk in chunks.items()}
     # Over the candidates only: those have to be told apart, and a rare term's chunks are all among them.
     weights = term_weights(query, held.values())
     return [
@@ -126,9 +127,10 @@ def _candidates(query: str, dense: Sequence[Hit], sparse: Sequence[Hit]) -> list
 
 
 def _same_place(one: Chunk, other: Chunk) -> bool:
+    """Whether two chunks of one source are mostly the same."""
     shared = min(one.end, other.end) - max(one.start, other.start)
     shorter = min(one.end - one.start, other.end - other.start)
-    return one.source == other.source and shared > _SAME_PLACE * shorter
+    return shared > _SAME_PLACE * shorter
 
 
 def _rerank(reranker: Reranker, query: str, ranked: list[Candidate], read: int) -> list[Candidate]:

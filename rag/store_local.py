@@ -241,6 +241,13 @@ class LocalStore:
                 self._learning = threading.Thread(target=self._make_successor, daemon=True)
                 self._learning.start()
 
+    def wait_until_learnt(self, seconds: float) -> bool:
+        """Wait so long for what is being learnt in the background; False if it is not done by then."""
+        learning = self._learning
+        if learning is not None:
+            learning.join(seconds)
+        return not self._vectors.outgrown
+
     def _make_successor(self) -> None:
         with cancel.scope(self._stop_learning):
             try:
@@ -440,9 +447,9 @@ def _removed_documents(db: sqlite3.Connection, since: int) -> list[int]:
 
 
 def _added_vectors(db: sqlite3.Connection, since: int) -> Iterator[Batch]:
-    rows = db.execute(
-        "SELECT chunk, vector FROM documents d JOIN chunks c ON c.document = d.id "
-        "JOIN vectors ON chunk = c.id WHERE generation > ?",
+    rows = db.execute(  # CROSS: in this order, not by looking at every chunk there is
+        "SELECT chunk, vector FROM documents d CROSS JOIN chunks c ON c.document = d.id "
+        "CROSS JOIN vectors ON chunk = c.id WHERE generation > ?",
         (since,),
     )
     while batch := rows.fetchmany(_BATCH):
@@ -452,7 +459,7 @@ def _added_vectors(db: sqlite3.Connection, since: int) -> Iterator[Batch]:
 
 def _added_texts(db: sqlite3.Connection, since: int) -> Iterator[tuple[int, int, str, str]]:
     return db.execute(
-        "SELECT c.id, d.id, header, text FROM documents d JOIN chunks c ON c.document = d.id "
+        "SELECT c.id, d.id, header, text FROM documents d CROSS JOIN chunks c ON c.document = d.id "
         "WHERE generation > ?",
         (since,),
     )

@@ -389,9 +389,7 @@ def put_topics(store: ChunkStore, name: str, seed: int, count: int) -> None:
 
 def cells_when_learnt(store: LocalStore) -> int:
     store.search_vector(topics(1, 1)[0], 1)
-    if learning := store._learning:
-        learning.join(60)
-    assert not store._vectors.outgrown
+    assert store.wait_until_learnt(60)
     return store._vectors.cells
 
 

@@ -4,12 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag.terms import _FUNCTION_WORDS, _singulars, coverage, question_terms, term_weights, terms
+from rag.terms import _FUNCTION_WORDS, _singulars, coverage, question_terms, term_set, term_weights, terms
 
 
 def test_terms_are_stemmed_without_case_and_accents() -> None:
     assert terms("The Mills' WHEELS, cafés") == ["the", "mill", "wheel", "cafe"]
     assert terms("庭は無料") == ["庭", "は", "無", "料"]
+
+
+@given(st.text())
+def test_the_set_of_terms_has_each_of_them(text: str) -> None:
+    assert term_set(text) == set(terms(text))
 
 
 @pytest.mark.parametrize(
