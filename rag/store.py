@@ -100,13 +100,27 @@ class ChunkStore(Protocol):
     def find_vectors(self, indexed_texts: Sequence[str]) -> dict[str, NDArray[np.float32]]:
         """The vectors that are already stored for some of these texts, so that none is embedded twice."""
 
-    def search_vector(self, vector: NDArray[np.float32], k: int) -> list[Hit]:
-        """The k nearest chunks by cosine. `vector`: (dimension,), unit length."""
+    def search_vector(
+        self, vector: NDArray[np.float32], k: int, within: frozenset[int] | None = None
+    ) -> list[Hit]:
+        """The k nearest chunks by cosine. `vector`: (dimension,), unit length.
 
-    def search_text(self, query: str, k: int) -> list[Hit]:
+        `within`: only in these documents, as `documents` numbers them.
+        """
+
+    def search_text(self, query: str, k: int, within: frozenset[int] | None = None) -> list[Hit]:
         """The k best chunks by stemmed BM25 over header and text. Any text is a valid query."""
 
     def sources(self) -> list[Source]: ...
+
+    def origins(self) -> set[str]:
+        """Where the documents come from, each once."""
+
+    def documents(self, *, origin: str | None = None, locations: Sequence[str] = ()) -> frozenset[int]:
+        """The numbers of the documents from an origin, and of those at these locations.
+
+        A document that is replaced gets a new number.
+        """
 
     def find_source(self, source: str) -> Source | None:
         """What is recorded of one source."""

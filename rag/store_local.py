@@ -29,6 +29,7 @@ from rag.database import Pool
 from rag.store import EmbedderMismatchError, Hit, NameTakenError, Page, Source, StoreError
 from rag.store_text import FOLDER, DamagedError, TextIndex
 from rag.store_vectors import FILE, SAMPLE, Batch, Stamp, VectorIndex, cells_for
+from rag.store_within import Found, Within
 
 if TYPE_CHECKING:
     import sqlite3
@@ -127,6 +128,18 @@ class LocalStore:
         with self._pool.connection() as db:
             return _find_source(db, source)
 
+    def origins(self) -> set[str]:
+        with self._pool.connection() as db:
+            return {row[0] for row in db.execute("SELECT DISTINCT origin FROM documents")}
+
+    def documents(self, *, origin: str | None = None, locations: Sequence[str] = ()) -> frozenset[int]:
+        with self._pool.transaction() as db:
+            rows = db.execute("SELECT id FROM documents WHERE origin = ?", (origin,)).fetchall()
+            for at in range(0, len(locations), 500):
+                some = locations[at : at + 500]
+                rows += db.execute(f"SELECT id FROM documents WHERE location IN ({_marks(some)})", some)
+            return frozenset(row[0] for row in rows)
+
     def pages(self, source: str) -> list[Page]:
         with self._pool.connection() as db:
             rows = db.execute(
@@ -157,19 +170,30 @@ class LocalStore:
 
     # What is found
 
-    def search_vector(self, vector: NDArray[np.float32], k: int) -> list[Hit]:
-        row = self._checked(np.asarray(vector).reshape(1, -1), 1)
-        return self._search(lambda: self._vectors.search(row[0], k), self._refresh_vectors, k)
+    def search_vector(
+        self, vector: NDArray[np.float32], k: int, within: frozenset[int] | None = None
+    ) -> list[Hit]:
+        row = self._checked(np.asarray(vector).reshape(1, -1), 1)[0]
 
-    def search_text(self, query: str, k: int) -> list[Hit]:
+        def search(n: int, only: Within | None) -> Found:
+            return self._vectors.search(row, n, None if only is None else only.chunks())
+
+        return self._search(search, self._refresh_vectors, k, within)
+
+    def search_text(self, query: str, k: int, within: frozenset[int] | None = None) -> list[Hit]:
         text = _clean(query)
-        return self._search(lambda: self._texts.search(text, k), self._refresh_texts, k)
+
+        def search(n: int, only: Within | None) -> Found:
+            return self._texts.search(text, n, None if only is None else only.documents)
+
+        return self._search(search, self._refresh_texts, k, within)
 
     def _search(
         self,
-        search: Callable[[], list[tuple[int, float]]],
+        search: Callable[[int, Within | None], Found],
         refresh: Callable[[sqlite3.Connection], None],
         k: int,
+        within: frozenset[int] | None,
     ) -> list[Hit]:
         """Search and read in one view of the database; again if the index was ahead of it, or was damaged."""
         hits: list[Hit] = []
@@ -177,7 +201,7 @@ class LocalStore:
             with self._replaying if attempt else nullcontext(), self._pool.transaction() as db:
                 try:
                     refresh(db)
-                    found = search()
+                    found = search(k, None) if within is None else Within(db, within).search(search, k)
                 except DamagedError:
                     self._drop_texts()
                     continue
@@ -321,16 +345,16 @@ class LocalStore:
             ) from error
 
 
-def stored_embedder(folder: Path) -> str | None:
-    """Name of the embedding model that the index in this folder was made with; None if there is no index."""
+def stored_embedder(folder: Path) -> tuple[str, int] | None:
+    """Name and dimension of the embedding model of the index in this folder; None if there is no index."""
     path = folder / database.FILE
     if not path.is_file():
         return None
     with database.opened(path) as db:
         if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'state'").fetchone():
             return None
-        row = db.execute("SELECT embedder FROM state").fetchone()
-        return row[0] if row else None
+        row = db.execute("SELECT embedder, dimension FROM state").fetchone()
+        return tuple(row) if row else None
 
 
 def _find_source(db: sqlite3.Connection, source: str) -> Source | None:

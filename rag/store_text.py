@@ -142,26 +142,30 @@ class TextIndex:
         finally:
             writer.wait_merging_threads()
 
-    def search(self, query: str, k: int) -> list[tuple[int, float]]:
-        """(id, BM25) of the `k` best chunks, best first."""
+    def search(self, query: str, k: int, only: list[int] | None = None) -> list[tuple[int, float]]:
+        """(id, BM25) of the `k` best chunks, best first; with `only`, of these documents."""
         words = list(dict.fromkeys(terms(query)))[:LONGEST_QUERY]
         with self._lock:
             searcher = self._searcher
         if not words or searcher is None:
             return []
         with _damage():
-            hits = searcher.search(self._any_of(words), k, count=False).hits
+            hits = searcher.search(self._any_of(words, only), k, count=False).hits
             ids = searcher.fast_field_values("id", [address for _, address in hits])
         return [(int(number), float(score)) for number, (score, _) in zip(ids, hits, strict=True)]
 
-    def _any_of(self, words: list[str]) -> Any:
-        query, should = self._tantivy.Query, self._tantivy.Occur.Should
+    def _any_of(self, words: list[str], only: list[int] | None) -> Any:
+        query, should, must = self._tantivy.Query, self._tantivy.Occur.Should, self._tantivy.Occur.Must
         clauses = []
         for word in words:
             header = query.term_query(self._schema, "header", word, index_option="freq")
             text = query.term_query(self._schema, "text", word, index_option="freq")
             clauses += [(should, header), (should, text)]
-        return query.boolean_query(clauses)
+        found = query.boolean_query(clauses)
+        if only is None:
+            return found
+        mine = query.const_score_query(query.term_set_query(self._schema, "document", only), 0.0)
+        return query.boolean_query([(must, found), (must, mine)])
 
 
 def _import_tantivy() -> Any:

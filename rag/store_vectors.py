@@ -69,21 +69,24 @@ class VectorIndex:
         """How many cells the vectors are kept in; 0 if the search is exact."""
         return int(getattr(self._index, "nlist", 0))
 
-    def search(self, vector: NDArray[np.float32], k: int) -> list[tuple[int, float]]:
-        """(id, cosine) of the `k` nearest, best first."""
+    def search(
+        self, vector: NDArray[np.float32], k: int, only: NDArray[np.int64] | None = None
+    ) -> list[tuple[int, float]]:
+        """(id, cosine) of the `k` nearest, best first; with `only`, of these ids."""
         row = np.ascontiguousarray(vector, dtype=np.float32).reshape(1, -1)
+        selector = None if only is None else self._faiss.IDSelectorBatch(only)
         with self._lock:
-            wanted = min(k, self._index.ntotal)
-            scores, ids = self._index.search(row, max(wanted, 1), params=self._params(_LOOKED_INTO))
+            wanted = min(k, self._index.ntotal if only is None else len(only))
+            scores, ids = self._index.search(row, max(wanted, 1), params=self._params(_LOOKED_INTO, selector))
             if np.count_nonzero(ids >= 0) < wanted:  # more than those cells hold
-                scores, ids = self._index.search(row, wanted, params=self._params(1))
+                scores, ids = self._index.search(row, wanted, params=self._params(1, selector))
         return [(int(i), float(s)) for i, s in zip(ids[0], scores[0], strict=True) if i >= 0]
 
-    def _params(self, share: float) -> Any:
-        """Look into this share of the cells."""
-        if not self.cells:
-            return None
-        return self._faiss.SearchParametersIVF(nprobe=math.ceil(share * self.cells))
+    def _params(self, share: float, selector: Any) -> Any:
+        """Look into this share of the cells, for the ids that `selector` lets through, if there is one."""
+        if self.cells:
+            return self._faiss.SearchParametersIVF(nprobe=math.ceil(share * self.cells), sel=selector)
+        return selector and self._faiss.SearchParameters(sel=selector)
 
     # Learning
 

@@ -29,6 +29,7 @@ from rag.store import (
     ENGINES,
     ChunkStore,
     EmbedderMismatchError,
+    Hit,
     NameTakenError,
     Page,
     Source,
@@ -67,7 +68,7 @@ def chunks_for(name: str, seed: int, count: int = 4) -> list[Chunk]:
 def put(store: ChunkStore, name: str, seed: int, count: int = 4) -> None:
     chunks = chunks_for(name, seed, count)
     pages = [Page(chunk.text, chunk.start, chunk.page) for chunk in chunks]
-    store.add(Source(name, f"hash{seed}", name), pages, chunks, vectors_for(seed, count))
+    store.add(Source(name, f"hash{seed}", name, location=name), pages, chunks, vectors_for(seed, count))
 
 
 @pytest.fixture(params=list(ENGINES))
@@ -108,6 +109,46 @@ def texts(store: ChunkStore) -> set[str]:
 
 
 # Every store
+
+
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.9])
+def test_a_search_within_some_documents_finds_the_best_of_theirs(store: ChunkStore, share: float) -> None:
+    for seed in range(60):
+        put(store, f"{seed}.txt", seed)
+    chosen = [f"{seed}.txt" for seed in range(60) if random.Random(seed).random() < share] or ["7.txt"]
+    documents = store.documents(locations=chosen)
+    assert len(documents) == len(chosen)
+
+    def found(hits: Sequence[Hit]) -> list[tuple[int, float]]:
+        return [(hit.id, round(hit.score, 4)) for hit in hits if hit.chunk.source in chosen]
+
+    for query in ("library", "bee honey v7n1", "ticket train tea museum"):
+        everything = found(store.search_text(query, 1000))
+        best = found(store.search_text(query, 5, documents))
+        assert [score for _, score in best] == [score for _, score in everything[:5]]
+        assert set(best) <= set(everything)
+    for vector in vectors_for(1234, 3):
+        assert (
+            found(store.search_vector(vector, 5, documents)) == found(store.search_vector(vector, 1000))[:5]
+        )
+    assert store.search_text("library", 5, frozenset()) == []
+    assert store.search_vector(vectors_for(1, 1)[0], 5, frozenset()) == []
+
+
+def test_documents_are_numbered_by_where_they_come_from(store: ChunkStore) -> None:
+    for seed, origin in enumerate(("/a", "/a", "upload")):
+        store.add(
+            Source(f"{seed}.txt", f"hash{seed}", location=f"{origin}/{seed}", origin=origin),
+            [],
+            chunks_for(f"{seed}.txt", seed),
+            vectors_for(seed, 4),
+        )
+    assert store.origins() == {"/a", "upload"}
+    first = store.documents(origin="/a")
+    assert (len(first), store.documents(origin="/b")) == (2, frozenset())
+    assert len(first | store.documents(locations=["/a/0", "upload/2", "nowhere"])) == 3
+    hits = store.search_text("library bee honey river tea", 100, store.documents(origin="upload"))
+    assert {hit.chunk.source for hit in hits} == {"2.txt"}
 
 
 def test_it_is_a_chunk_store(store: ChunkStore) -> None:
@@ -294,7 +335,7 @@ def test_an_unknown_engine_lists_the_choices() -> None:
 def test_another_embedder_is_refused_with_the_remedy(local: Callable[[], LocalStore], tmp_path: Path) -> None:
     assert stored_embedder(tmp_path) is None
     put(local(), "a.txt", 1)
-    assert stored_embedder(tmp_path) == "test"
+    assert stored_embedder(tmp_path) == ("test", 16)
     with pytest.raises(EmbedderMismatchError, match="PARLEY_EMBEDDER=test") as caught:
         open_store(tmp_path, dimension=3, embedder="other")
     assert (caught.value.stored, caught.value.wanted) == ("test", "other")
@@ -584,7 +625,7 @@ def test_another_embedder_is_taken_from_the_stored_text(
     with closing(LocalStore(tmp_path, dimension=3, embedder="new")) as new:
         assert new.search_vector(np.eye(3, dtype=np.float32)[0], 500)[299].score == pytest.approx(1)
         assert new.search_text("v1n7", 1)[0].chunk.page == 8
-    assert stored_embedder(tmp_path) == "new"
+    assert stored_embedder(tmp_path) == ("new", 3)
 
 
 def test_a_damaged_database_is_an_error_with_a_remedy(tmp_path: Path) -> None:
