@@ -20,7 +20,7 @@ from settings import Settings, SettingsError, flag, load_settings, variable
 
 log = logging.getLogger("parley")
 
-OURS = frozenset({"rag", "speech", "ui", "engines", "serving", "certificates", "bench_voice"})
+OURS = frozenset({"rag", "speech", "ui", "engines", "serving", "live_library", "certificates", "bench_voice"})
 DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 
 
@@ -70,6 +70,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     ask = add("ask", ask_, "Answer one question.", as_json=True)
     ask.add_argument("question")
+    ask.add_argument(
+        "--collection", default="", metavar="NAME", help="ask only a corpus folder, Uploads, or Web pages"
+    )
     ask.add_argument("--speak", type=Path, metavar="OUT.wav", help="also speak the answer into a file")
     add("transcribe", transcribe, "Write down what is said in a recording.", as_json=True).add_argument(
         "file", type=Path
@@ -165,7 +168,8 @@ def ask_(args: argparse.Namespace, settings: Settings, output: TextIO) -> int:
 
     with Engines(settings) as engines:
         index_first(engines, always=bool(args.corpus), progress=_progress_line)
-        result = ask(engines, args.question, speak=args.speak, live=None if args.json else output)
+        live = None if args.json else output
+        result = ask(engines, args.question, collection=args.collection, speak=args.speak, live=live)
     if args.json:
         _print_json(result, output)
     return DONE

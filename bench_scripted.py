@@ -47,7 +47,12 @@ class AtOnce:
         self._text = SENTENCE * sentences
 
     def answer(
-        self, question: str, history: Sequence[BaseMessage] = (), *, language: str | None = None
+        self,
+        question: str,
+        history: Sequence[BaseMessage] = (),
+        *,
+        language: str | None = None,
+        collection: str = "",
     ) -> Answer:
         def work(emit: Callable[[Event], None]) -> None:
             emit(Standalone(question))
@@ -84,6 +89,12 @@ class _Library:
 
     def progress(self) -> Progress | None:
         return None
+
+    def collections(self) -> list[str]:
+        return []
+
+    def watching(self) -> str:
+        return ""
 
     def add_file(self, path: Path, name: str) -> object:
         raise RuntimeError("There is nothing to add to.")

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from langchain_core.documents import Document
 
     from rag.assistant import Done
+    from rag.corpus import Step
     from rag.questions import Row
 
 log = logging.getLogger(__name__)
@@ -44,7 +45,11 @@ def index(
     report.removed += removed
     for notice in report.notices:
         log.warning("%s", notice)
-    return report.as_dict()
+    files = [
+        {"source": s.source, "state": s.state, "reason": s.reason, "copy_of": s.copy_of}
+        for s in corpus.status()
+    ]
+    return report.as_dict() | {"files": files}
 
 
 def index_first(engines: Engines, *, always: bool, progress: Progress | None = None) -> None:
@@ -56,15 +61,25 @@ def index_first(engines: Engines, *, always: bool, progress: Progress | None = N
 
 
 def ask(
-    engines: Engines, question: str, *, speak: Path | None = None, live: TextIO | None = None
+    engines: Engines,
+    question: str,
+    *,
+    collection: str = "",
+    speak: Path | None = None,
+    live: TextIO | None = None,
 ) -> dict[str, Any]:
-    """Answer one question. `live`: print the answer there as it comes; `speak`: write its sound there too."""
+    """Answer one question, from one `collection` or from all documents.
+
+    `live`: print the answer there as it comes; `speak`: write its sound there too.
+    """
     from rag.assistant import Notice, Replaced, Sources, Standalone, Token
 
+    if collection:
+        engines.retriever(collection)  # one that is not there is refused before anything is said
     standalone = question
     documents: tuple[Document, ...] = ()
     done: Done | None = None
-    with engines.assistant(wait=True).answer(question) as answer:
+    with engines.assistant(wait=True).answer(question, collection=collection) as answer:
         for event in answer:
             match event:
                 case Standalone():
@@ -141,7 +156,14 @@ def _told(progress: Progress | None) -> Any:
     """Our progress from the corpus's, which also says what happens to each document."""
     if progress is None:
         return None
-    return lambda done, total, source, state: progress(done, total, source)
+    return lambda step: progress(step.done, step.total, _far(step))
+
+
+def _far(step: Step) -> str:
+    """A document of a run, and how long the rest of them takes."""
+    from rag.estimate import in_words
+
+    return step.source if step.seconds_left is None else f"({in_words(step.seconds_left)} left) {step.source}"
 
 
 def _source(metadata: dict[str, Any], text: str) -> dict[str, Any]:

@@ -41,6 +41,7 @@ def examine(settings: Settings) -> Iterator[Check]:
         ("SQLite", _sqlite),
         ("data folder", lambda: _data(settings.data)),
         ("documents", lambda: _documents(settings)),
+        ("watching", lambda: _watching(settings)),
         ("GPU", _gpu),
         ("network", lambda: _network(settings.offline)),
         ("search", lambda: _search(engines)),
@@ -142,6 +143,20 @@ def _documents(settings: Settings) -> Check:
             "FAIL", "documents", f"no folder {', '.join(missing)}", "Name your folders in PARLEY_CORPUS."
         )
     return Check("ok", "documents", ", ".join(str(folder) for folder in settings.corpus))
+
+
+def _watching(settings: Settings) -> Check:
+    """Whether the system tells of changes in the folders; tried out, as its limits are shared by all."""
+    from rag.corpus_watch import Watch
+
+    if not settings.watch:
+        return Check("ok", "watching", "off: changes in the folders are taken up when Parley starts")
+    folders = [folder.resolve() for folder in settings.corpus if folder.is_dir()]
+    with Watch(folders, without=settings.data.resolve()) as watch:
+        problem, _, remedy = watch.problem.partition(". ")
+    if problem:
+        return Check("note", "watching", problem, remedy)
+    return Check("ok", "watching", "changes in the folders are noticed at once")
 
 
 def _gpu() -> Check:

@@ -10,7 +10,8 @@ import hashlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,9 @@ from loading import Loading
 from settings import Settings
 
 if TYPE_CHECKING:
+    import numpy as np
     from langchain_core.language_models import BaseChatModel
+    from numpy.typing import NDArray
 
     from rag.assistant import Assistant, Responder
     from rag.corpus import Corpus
@@ -52,6 +55,20 @@ def _fingerprint(settings: Settings) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
+class EmbedderOnDemand:
+    """The embedder for indexing, opened at the first text: where nothing changed, none is needed."""
+
+    def __init__(self, loading: Loading[Embedder]) -> None:
+        self._loading = loading
+
+    @property
+    def opened(self) -> Embedder:
+        return self._loading.get()
+
+    def embed_array(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        return self.opened.embed_array(texts)
+
+
 class Engines:
     """All engines of one process.
 
@@ -72,6 +89,7 @@ class Engines:
         self.reembedding = ""  # how far a change of the embedder has come
         self.corpus_notices: list[str] = []  # what is amiss with the corpus folders
         self.indexing = False  # whether documents are being read that an answer may lack
+        self.indexed = ""  # how far that has come, in words
         self.asking = 0  # bytes of a language model's download that waits for consent
         self.llm_name = settings.llm
         self._agreed = threading.Event()
@@ -95,7 +113,9 @@ class Engines:
         """Write down what the index still holds in memory."""
         library = self.library.ready()
         if library is not None:
-            library[0].close()
+            store, corpus = library
+            store.close()
+            corpus.close()
 
     # What each is made of
 
@@ -104,8 +124,9 @@ class Engines:
         from rag.store_local import stored_embedder
 
         name = self.settings.embedder
-        if name == "auto":  # an index keeps the embedder that it was made with
-            name = stored_embedder(self.data) or name
+        stored = stored_embedder(self.data)
+        if name == "auto" and stored:  # an index keeps the embedder that it was made with
+            name, _ = stored
         return open_embedder(
             name,
             offline=self.settings.offline,
@@ -118,14 +139,15 @@ class Engines:
         from rag.reembed import reembed
         from rag.store import EmbedderMismatchError, open_store
 
-        embedder = self.embedder.get()
         try:
             self.data.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise EngineError(
                 f"The data folder {self.data} cannot be made ({error.strerror}). Name another: --data DIR."
             ) from error
-        wanted: dict[str, Any] = {"dimension": embedder.dimension, "embedder": embedder.name}
+        embedder = EmbedderOnDemand(self.embedder)
+        name, dimension = self._embedder_in_the_index() or (embedder.opened.name, embedder.opened.dimension)
+        wanted: dict[str, Any] = {"dimension": dimension, "embedder": name}
         try:
             store = open_store(self.data, **wanted)
         except EmbedderMismatchError as error:
@@ -148,6 +170,23 @@ class Engines:
             hear=self.hear_recording,
         )
         return store, corpus
+
+    def _embedder_in_the_index(self) -> tuple[str, int] | None:
+        """Name and dimension of the embedder that made the index, where that is the one that is set.
+
+        Then the index opens without it. A model in a folder may be another one by now, so it is looked at.
+        """
+        from rag.embeddings import full_name
+        from rag.store_local import stored_embedder
+
+        stored = stored_embedder(self.data)
+        if stored is None or Path(stored[0]).is_dir():
+            return None
+        return (
+            stored
+            if self.settings.embedder in ("auto", stored[0]) or full_name(self.settings.embedder) == stored[0]
+            else None
+        )
 
     def _tell_reembedding(self, done: int, total: int) -> None:
         self.reembedding = f"embedding all passages anew: {done} of {total}"
@@ -385,9 +424,13 @@ class Engines:
 
     # Answering
 
-    def retriever(self) -> HybridRetriever:
-        """The retriever over this data folder; waits for the index."""
-        return self._retriever.get()
+    def retriever(self, collection: str = "") -> HybridRetriever:
+        """The retriever over this data folder, or over one collection of it; waits for the index."""
+        retriever = self._retriever.get()
+        if not collection:
+            return retriever
+        _, corpus = self.library.get()
+        return retriever.model_copy(update={"within": corpus.documents_in(collection)})
 
     def variant(self, changes: Mapping[str, object]) -> Engines:
         """The same index, voice and models under other settings of answering or hearing; not to be closed.
@@ -430,16 +473,16 @@ class Engines:
             return None
         return reranker
 
-    def quoting(self) -> Responder:
+    def quoting(self, collection: str = "") -> Responder:
         """What answers without a language model."""
         from rag.assistant import Responder
         from rag.extractive import ExtractiveQA
 
         return Responder(
-            EXTRACTIVE_NAME, ExtractiveQA(retriever=self.retriever(), embedder=self.embedder.get())
+            EXTRACTIVE_NAME, ExtractiveQA(retriever=self.retriever(collection), embedder=self.embedder.get())
         )
 
-    def responder(self, *, wait: bool = False) -> Responder:
+    def responder(self, collection: str = "", *, wait: bool = False) -> Responder:
         """What answers now: the language model if it is there (`wait`: or will be), else quotations."""
         self._try_llm_again()
         self._wait_for_first_documents()
@@ -447,7 +490,7 @@ class Engines:
             self.llm.get()
         llm = self.llm.ready()
         if llm is None:
-            return self.quoting()
+            return self.quoting(collection)
         from rag.assistant import Responder
         from rag.chains import RetrievalQA
         from rag.prompts import NOT_FOUND
@@ -455,7 +498,7 @@ class Engines:
         chain = RetrievalQA.from_chain_type(
             llm=llm,
             chain_type=self.settings.chain,
-            retriever=self.retriever(),
+            retriever=self.retriever(collection),
             chain_type_kwargs=self.own_prompt(),
             return_source_documents=True,
             compressor=self._compressor(),
@@ -506,7 +549,7 @@ class Engines:
 
         self.own_prompt()  # one that cannot work is refused before anybody asks
         return Assistant(
-            lambda: self.responder(wait=wait),
+            partial(self.responder, wait=wait),
             self.quoting,
             memory=self.settings.memory,
             notices=self._notices,
@@ -524,7 +567,8 @@ class Engines:
         elif self.llm.state == "failed" and self._can_ask:  # elsewhere the answer says so
             notices.append(f"{self.llm.error} This answer quotes the documents.")
         if self.indexing:
-            notices.append("Indexing is not finished: what is not read yet cannot be found.")
+            far = f" ({self.indexed})" if self.indexed else ""
+            notices.append(f"Indexing is not finished{far}: what is not read yet cannot be found.")
         return notices
 
     def agree_to_download(self) -> None:

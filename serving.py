@@ -18,17 +18,16 @@ from typing import TYPE_CHECKING, Any
 
 from certificates import certificate, invitation, links, near
 from engines import EXTRACTIVE_NAME, GIGABYTE, EngineError, Engines
-from rag.cancel import Cancelled, CancelToken, scope
+from live_library import LiveLibrary
 from settings import Settings
 
 if TYPE_CHECKING:
     import uvicorn
     from fastapi import FastAPI
 
-    from rag.corpus import Corpus
     from rag.store import Page, Source
     from speech.turn import Speaker
-    from ui.services import EngineState, LibraryItem, Progress, Services, SpeakRequest, Voice
+    from ui.services import EngineState, Services, SpeakRequest, Voice
 
 log = logging.getLogger(__name__)
 
@@ -160,7 +159,7 @@ class Serving:
         self._each(
             self._engines.library.get,
             self._engines.retriever,
-            self._library.sync,
+            self._library.start,
             self._suggest,
             self._engines.transcriber.get,  # it learns the documents' words
             self._engines.fetch_whisper,
@@ -287,6 +286,8 @@ class Serving:
         loading, change = self._engines.embedder, "Another one: PARLEY_EMBEDDER."
         if self._engines.library.state == "failed":
             return EngineState("embedder", "search", "failed", str(self._engines.library.error), change)
+        if loading.state == "failed":
+            return EngineState("embedder", "search", "failed", str(loading.error), change)
         embedder = loading.ready()
         if embedder is None or self._engines.library.ready() is None:
             return EngineState("embedder", "search", "loading", self._engines.reembedding)
@@ -325,88 +326,3 @@ class Serving:
             )
         active, why = self._engines.speaks(self._settings.tts)
         return EngineState("tts", active, "ready", why or (GOOGLE if active == "gtts" else ""), change)
-
-
-class LiveLibrary:
-    """The documents as the page lists them; there before the index is open, and in step with it after."""
-
-    def __init__(self, engines: Engines) -> None:
-        self._engines = engines
-        self._cancel = CancelToken()
-        self._progress: Progress | None = None
-
-    def items(self) -> list[LibraryItem]:
-        from ui.services import LibraryItem
-
-        library = self._engines.library.ready()
-        if library is None:
-            return []
-        return [
-            LibraryItem(
-                source=status.source,
-                state=status.state,
-                title=status.title,
-                reason=status.reason,
-                pages=status.pages,
-                chunks=status.chunks,
-                origin=status.origin,
-            )
-            for status in library[1].status()
-        ]
-
-    def progress(self) -> Progress | None:
-        return self._progress
-
-    def opening(self) -> None:
-        """Until the first `sync`, the list is not empty but not there yet."""
-        from ui.services import Progress
-
-        self._progress, self._engines.indexing = Progress(0, 0, ""), True
-
-    def add_file(self, path: Path, name: str) -> object:
-        return self._corpus().add_file(path, name)
-
-    def add_url(self, url: str) -> object:
-        return self._corpus().add_url(url)
-
-    def remove(self, source: str) -> object:
-        self._corpus().remove(source)
-        return None
-
-    def _corpus(self) -> Corpus:
-        return self._engines.library.get()[1]
-
-    def sync(self) -> None:
-        """Bring the configured folders, and everything remembered, up to date; `progress` follows it."""
-        from ui.services import Progress
-
-        def told(done: int, total: int, source: str, state: str) -> None:
-            self._progress = Progress(done, total, source)
-
-        self._progress, self._engines.indexing = Progress(0, 0, ""), True
-        corpus = self._corpus()
-        try:
-            with scope(self._cancel):
-                self._forget_samples(corpus)
-                report = corpus.sync(self._engines.settings.corpus, everything=True, progress=told)
-                self._engines.corpus_notices = report.notices
-                for notice in report.notices:
-                    log.warning("%s", notice)
-        except Cancelled:
-            log.info("Indexing was interrupted; it goes on at the next start.")
-        finally:
-            self._progress, self._engines.indexing = None, False
-
-    def _forget_samples(self, corpus: Corpus) -> None:
-        """The sample documents of a first visit make room for folders of one's own."""
-        settings = self._engines.settings
-        if "corpus" not in settings.model_fields_set:
-            return
-        own = {str(folder.resolve()) for folder in settings.corpus}
-        samples = {str(folder.resolve()) for folder in Settings.model_fields["corpus"].default}
-        for folder in samples & set(corpus.folders()) - own:
-            log.info("%s leaves the index, since PARLEY_CORPUS names other folders.", folder)
-            corpus.forget_folder(folder)
-
-    def stop(self) -> None:
-        self._cancel.cancel()

@@ -41,6 +41,9 @@ class Settings(BaseSettings):
     corpus: Annotated[tuple[Path, ...], NoDecode] = Field(
         (Path("txt"), Path("pdfs")), description="folders of documents, separated by commas"
     )
+    watch: bool = Field(
+        True, description="while the page is served, notice changes in the folders at once; 0: at the start"
+    )
     llm: str = Field(
         "auto",
         description="auto, extractive (quotes), smollm2 (bundled), remote[:MODEL], or a model's name or path",

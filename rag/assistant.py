@@ -10,7 +10,9 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 from langchain_core.documents import Document
@@ -21,6 +23,7 @@ from rag.cancel import Cancelled, CancelToken, scope
 from rag.citations import Citer, cited_numbers
 from rag.languages import guess
 from rag.memory import remember, understand
+from rag.priority import urgent
 from rag.prompts import says_unknown
 
 log = logging.getLogger(__name__)
@@ -175,8 +178,8 @@ class Assistant:
 
     def __init__(
         self,
-        responder: Callable[[], Responder],
-        fallback: Callable[[], Responder],
+        responder: Callable[[str], Responder],
+        fallback: Callable[[str], Responder],
         *,
         memory: str = "buffer",
         notices: Callable[[], Sequence[str]] = tuple,
@@ -187,18 +190,33 @@ class Assistant:
         self._notices = notices
 
     def answer(
-        self, question: str, history: Sequence[BaseMessage] = (), *, language: str | None = None
+        self,
+        question: str,
+        history: Sequence[BaseMessage] = (),
+        *,
+        language: str | None = None,
+        collection: str = "",
     ) -> Answer:
         """Start answering. `history`: this person's messages so far, oldest first (see `rag.heard`).
 
         language: the code of the one that was heard, which the answer is to be in; guessed if None.
+        collection: the name of the only one that is searched; all documents if empty.
         """
+        responder, fallback = partial(self._responder, collection), partial(self._fallback, collection)
 
         def work(emit: Callable[[Event], None]) -> None:
-            for notice in self._notices():
-                emit(Notice(notice))
-            turn = _Turn(question, list(history), self._fallback, self._memory, language or guess(question))
-            turn.run(self._responder, emit)
+            with ExitStack() as waiting:  # for the first word; indexing stands still meanwhile
+                waiting.enter_context(urgent())
+
+                def told(event: Event) -> None:
+                    emit(event)
+                    if isinstance(event, Token):
+                        waiting.close()
+
+                for notice in self._notices():
+                    told(Notice(notice))
+                turn = _Turn(question, list(history), fallback, self._memory, language or guess(question))
+                turn.run(responder, told)
 
         return Answer(work)
 

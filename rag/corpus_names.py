@@ -1,7 +1,7 @@
 """Which document has which name, those included that are still being read.
 
-It knows the names in the store, and those that this process has promised. What another process promises it
-cannot know: the store refuses a name that another document has.
+It knows the names in the store and of the copies, and those that this process has promised. What another
+process promises it cannot know: the store refuses a name that another document has.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable
 
+from rag.corpus_records import Records
 from rag.folders import File
 from rag.store import ChunkStore
 
@@ -16,8 +17,9 @@ from rag.store import ChunkStore
 class Names:
     """Every method may be called from any thread."""
 
-    def __init__(self, store: ChunkStore) -> None:
+    def __init__(self, store: ChunkStore, records: Records) -> None:
         self._store = store
+        self._records = records
         self._lock = threading.Lock()
         self._reserved: dict[str, str] = {}  # name → location of the file that will have it
 
@@ -29,7 +31,7 @@ class Names:
             return name
 
     def release(self, names: Iterable[str]) -> None:
-        """They are in the store by now, or will never be."""
+        """They are in the index by now, or will never be."""
         with self._lock:
             for name in names:
                 self._reserved.pop(name, None)
@@ -37,5 +39,7 @@ class Names:
     def _is_free(self, name: str, location: str) -> bool:
         if name in self._reserved:
             return self._reserved[name] == location
-        known = self._store.find_source(name)
-        return known is None or known.location == location
+        for known in (self._store.find_source(name), self._records.copy_named(name)):
+            if known is not None and known.location != location:
+                return False
+        return True

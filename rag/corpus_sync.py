@@ -1,4 +1,4 @@
-"""One run that makes the store equal to some folders and URLs, and the states that the page shows meanwhile.
+"""One run that makes the store equal to what a scan found: read ahead, embedded together, stored whole.
 
 It does not know which folders are remembered, nor how a document is read or embedded.
 """
@@ -6,108 +6,50 @@ It does not know which folders are remembered, nor how a document is read or emb
 from __future__ import annotations
 
 import logging
+import mimetypes
 import os
 import threading
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
-from typing import Any, Literal
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from langchain_core.documents import Document
 
-from rag import cancel
+from rag import cancel, priority
+from rag.ahead import done_ahead
+from rag.corpus_copies import Copies
 from rag.corpus_names import Names
 from rag.corpus_records import Failure, Records
-from rag.documents import SUFFIXES, DocumentError, max_bytes
-from rag.folders import File, display, hash_file, list_files
+from rag.corpus_scan import Scan, Task
+from rag.corpus_status import URL, Progress, Report, SourceStatus, State, Statuses, Step
+from rag.documents import DocumentError
+from rag.estimate import Estimate
+from rag.folders import hash_file
 from rag.indexer import Indexer, Parsed, hash_text
 from rag.store import ChunkStore, Source
 
 log = logging.getLogger(__name__)
 
-UPLOAD, URL = "upload", "url"  # origins; any other is a corpus folder
 BATCH_CHUNKS = 128  # documents are collected until they have so many chunks, and embedded together
+READERS = max(2, min(4, os.cpu_count() or 1))  # threads that read ahead of the embedding
+READ_AHEAD = 4 * READERS  # documents in memory that wait to be embedded
+WRITTEN_TO = "It was written to while it was read. It is read again when it is complete."
+_SLOW = {"audio", "video", "image"}  # to be listened to, or looked at: after all that has text
 
-State = Literal["waiting", "reading", "ready", "failed"]
-Progress = Callable[[int, int, str, State], None]  # done, total, source, what became of it
-
-
-class CorpusError(Exception):
-    """A folder or source that cannot be used as asked; the message says why and what to do."""
-
-
-@dataclass
-class Report:
-    """What a sync did. `moved` documents have a new place and the same content; they count nowhere else."""
-
-    added: int = 0
-    updated: int = 0
-    moved: int = 0
-    removed: int = 0
-    unchanged: int = 0
-    failed: list[dict[str, str]] = field(default_factory=list)  # {"source", "error"}
-    notices: list[str] = field(default_factory=list)  # what a person should know, such as a missing folder
-    chunks: int = 0  # in the whole index, afterwards
-    seconds: float = 0.0
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+Fetch = Callable[[str], list[Document]]
 
 
 @dataclass(frozen=True)
-class SourceStatus:
-    """One document, for the page's list."""
+class Problem:
+    """Why a document could not be read; what is `lasting` is remembered, and not tried again by itself."""
 
-    source: str
-    state: State
-    reason: str = ""  # why it failed
-    title: str = ""
-    origin: str = ""  # the corpus folder, "upload" or "url"
-    pages: int = 0
-    chunks: int = 0
-
-
-class Statuses:
-    """What is being done to documents now; what was done before is in the store and the records."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._by_source: dict[str, SourceStatus] = {}
-
-    def set(self, status: SourceStatus) -> None:
-        with self._lock:
-            self._by_source[status.source] = status
-
-    def forget_all(self, origins: Collection[str]) -> None:
-        with self._lock:
-            self._by_source = {k: s for k, s in self._by_source.items() if s.origin not in origins}
-
-    def forget(self, source: str) -> None:
-        with self._lock:
-            self._by_source.pop(source, None)
-
-    def all(self) -> dict[str, SourceStatus]:
-        with self._lock:
-            return dict(self._by_source)
-
-
-@dataclass
-class _Task:
-    """One document to look at: a file that may have changed, or a URL (which has no `file`)."""
-
-    record: Source
-    file: File | None
-    known: Source | None
-
-    @property
-    def readable(self) -> bool:
-        """Whether its bytes are worth reading; why not, its loader says without reading them."""
-        suffix = self.file.path.suffix.lower() if self.file else ""
-        return bool(self.file and suffix in SUFFIXES and self.file.size <= max_bytes(suffix))
+    reason: str
+    lasting: bool
 
 
 class Sync:
-    """One run: `scan` each folder, then `run` once. The store changes only in `run`."""
+    """One run, of what `scan` found."""
 
     def __init__(
         self,
@@ -116,260 +58,309 @@ class Sync:
         records: Records,
         statuses: Statuses,
         names: Names,
-        data: Path,
+        scan: Scan,
+        report: Report,
     ) -> None:
-        self.report = Report()
         self._store = store
         self._indexer = indexer
         self._records = records
         self._statuses = statuses
         self._names = names
-        self._data = data
-        self._known = {source.location: source for source in store.sources()}
-        self._failures = {failure.location: failure for failure in records.failures()}
-        self._scanned: dict[str, list[Path]] = {}  # origin → folders in it that cannot be read
-        self._seen: set[str] = set()  # locations of all files that are there
-        self._tasks: list[_Task] = []
-        self._batch: list[tuple[_Task, Parsed]] = []
+        self._copies = Copies(store, records)
+        self._scan = scan
+        self._report = report
+        self._batch: list[tuple[Task, Parsed]] = []
         self._unrecorded: set[str] = set()  # failures that will be tried again, which only the page shows
         self._progress: Progress | None = None
+        self._telling = threading.Lock()  # documents are read in several threads
         self._done = self._total = 0
-
-    # Looking
-
-    def scan(self, folder: Path, origin: str, *, required: bool) -> None:
-        """Note what is new or changed in a folder; one that is missing is an error if it is `required`."""
-        documents = sum(source.origin == origin for source in self._known.values())
-        try:
-            listing = list_files(folder, without=None if origin == UPLOAD else self._data)
-            device = folder.stat().st_dev
-        except OSError as error:
-            if required:
-                raise CorpusError(
-                    f"The corpus folder {folder} cannot be read ({error.strerror}). Check its permissions."
-                ) from error
-            return self._keep(folder, documents)
-        if documents and not listing.files and self._records.folders().get(origin, device) != device:
-            return self._keep(folder, documents)  # the empty place where a drive was mounted
-        if documents and not listing.files and origin != UPLOAD:
-            self.report.notices.append(
-                f"The folder {folder} is empty: the {documents} documents from it are removed from the index."
-            )
-        if origin != UPLOAD:
-            self._records.remember_folder(origin, device)
-        self._scanned[origin] = listing.unreadable
-        self._note_unreadable(listing.unreadable)
-        for file in listing.files:
-            self._look_at(file, origin)
-        return None
-
-    def _keep(self, folder: Path, documents: int) -> None:
-        self.report.notices.append(
-            f"The folder {folder} is not there now; its {documents} documents stay in the index. "
-            f'Connect its drive, or forget the folder: app.py index --forget "{display(folder)}"'
-        )
-
-    def _note_unreadable(self, folders: list[Path]) -> None:
-        reason = "The folder cannot be listed; what was indexed from it stays. Check its permissions."
-        self.report.failed += [{"source": display(folder), "error": reason} for folder in folders]
-
-    def _look_at(self, file: File, origin: str) -> None:
-        location = file.location
-        if location in self._seen:
-            return  # in two corpus folders, one inside the other
-        self._seen.add(location)
-        known, failure = self._known.get(location), self._failures.get(location)
-        place = (file.size, file.mtime_ns)
-        if known and (known.size, known.mtime_ns, known.recipe) == (*place, self._indexer.recipe):
-            self.report.unchanged += 1
-        elif failure and (failure.size, failure.mtime_ns, failure.recipe) == (*place, self._indexer.recipe):
-            self.report.failed.append({"source": failure.source, "error": failure.error})
-        else:
-            name, origin = (known.source, known.origin) if known else ("", origin)
-            record = Source(
-                name, "", location=location, origin=origin, size=file.size, mtime_ns=file.mtime_ns
-            )
-            self._tasks.append(_Task(replace(record, recipe=self._indexer.recipe), file, known))
-
-    # Doing
+        self._estimate = Estimate((), time.monotonic())
 
     def run(
         self,
         urls: Sequence[str],
-        fetch: Callable[[str], list[Document]],
+        fetch: Fetch,
         progress: Progress | None = None,
+        between: Callable[[], None] = lambda: None,
     ) -> None:
-        """Make the store equal to what was scanned, and to what `fetch` gives for the URLs."""
+        """Make the store equal to what was scanned, and to what `fetch` gives for the URLs.
+
+        `between` is called now and then, when no document is half done.
+        """
+        tasks = self._scan.tasks
         for url in urls:
             record = Source(url, "", location=url, origin=URL, recipe=self._indexer.recipe)
-            self._tasks.append(_Task(record, None, self._known.get(url)))
-        self._progress, self._total = progress, len(self._tasks)
-        self._statuses.forget_all(self._scanned)  # failures of the last run
+            tasks.append(Task(record, None, self._scan.known.get(url)))
+        self._progress, self._total = progress, len(tasks)
+        self._statuses.forget_all(self._scan.scanned)  # failures of the last run
         try:
-            changed = self._settle_by_hash(self._tasks)
+            self._records.forget_copies(self._scan.doubtful_copies())
+            changed = self._settle(tasks)
             self._remove_gone()
             for task in changed:
-                self._name(task)
-                self._show(task, "waiting")
-            for task in changed:
-                cancel.current().raise_if_cancelled()
-                self._read(task, fetch)
-            self._flush()
+                for each in (task, *task.followers):
+                    self._name(each)
+                    self._show(each, "waiting")
+            self._read_all(changed, fetch, between)
         finally:
-            touched = {task.record.source for task in self._tasks}
+            touched = {task.record.source for task in tasks}
             self._names.release(touched)
             for source in touched - self._unrecorded:
                 self._statuses.forget(source)
 
-    def _settle_by_hash(self, tasks: list[_Task]) -> list[_Task]:
-        """Tell the files that only look changed, and those that only moved; return the others."""
-        lost: dict[str, list[Source]] | None = None
+    # What need not be read
+
+    def _settle(self, tasks: list[Task]) -> list[Task]:
+        """Tell the files that only look changed, that only moved, and copies; return the others."""
+        self._hash_alike(tasks)
+        changing = {task.record.location for task in tasks}
+        lost, kept = self._lost(), self._by_content(without=changing)
+        leaders: dict[tuple[str, str], Task] = {}
         left = []
-        for task in tasks:
+        for task in sorted(tasks, key=lambda task: task.known is None):  # first what an original may be
             cancel.current().raise_if_cancelled()
-            if not task.readable or not self._hash(task):
+            key = (task.record.content_hash, task.kind)
+            if not task.record.content_hash:
                 left.append(task)
-            elif task.known:
-                same = (task.record.content_hash, task.record.recipe)
-                if same == (task.known.content_hash, task.known.recipe):
-                    self._store.update(task.known.source, task.record)
-                    self.report.unchanged += 1
-                    self._step(task, "ready")
-                else:
-                    left.append(task)
+            elif task.known and _same(task.record, task.known):
+                self._touch(task)
+                kept.setdefault(key, task.record)
+            elif not task.known and self._move(task, lost.get(key, [])):
+                kept.setdefault(key, task.record)
+            elif (original := kept.get(key)) and os.path.lexists(original.location):
+                self._add_copy(task, original)
+            elif leader := leaders.get(key):
+                leader.followers.append(task)
             else:
-                lost = self._lost() if lost is None else lost
-                left += [] if self._move(task, lost) else [task]
+                leaders[key] = task
+                left.append(task)
         return left
 
-    def _hash(self, task: _Task) -> bool:
-        """Put the content's hash into the record; False if the file cannot be read."""
-        assert task.file
-        try:
-            task.record = replace(task.record, content_hash=hash_file(task.file.path))
-        except OSError:
-            return False
-        return True
+    def _hash_alike(self, tasks: list[Task]) -> None:
+        """Put the hash into the records of files that may have the content of another: of the same size."""
+        sizes = Counter(task.record.size for task in tasks if task.file)
+        sizes.update(known.size for known in self._scan.known.values() if known.origin != URL)
+        for task in tasks:
+            cancel.current().raise_if_cancelled()
+            if task.readable and task.file and sizes[task.record.size] > 1:
+                try:
+                    task.record = replace(task.record, content_hash=hash_file(task.file.path))
+                except OSError:
+                    continue  # the reader says why it cannot be read
 
-    def _lost(self) -> dict[str, list[Source]]:
-        """Content hash → documents in the index whose files are not where they were."""
-        lost: dict[str, list[Source]] = {}
-        for location, source in self._known.items():
-            if source.origin != URL and location not in self._seen and not os.path.lexists(location):
-                lost.setdefault(source.content_hash, []).append(source)
+    def _lost(self) -> dict[tuple[str, str], list[Source]]:
+        """Content and kind → documents whose files were not seen where they should be."""
+        lost: dict[tuple[str, str], list[Source]] = {}
+        for location, source in self._scan.known.items():
+            if source.origin != URL and location not in self._scan.seen:
+                lost.setdefault(_content(source), []).append(source)
         return lost
 
-    def _move(self, task: _Task, lost: dict[str, list[Source]]) -> bool:
+    def _by_content(self, without: set[str]) -> dict[tuple[str, str], Source]:
+        """Content and kind → a document of the index that is not about to change."""
+        return {
+            _content(source): source
+            for location, source in self._scan.known.items()
+            if source.origin != URL and location not in without and source.recipe == self._indexer.recipe
+        }
+
+    def _touch(self, task: Task) -> None:
+        assert task.known
+        self._store.update(task.known.source, task.record)
+        self._report.unchanged += 1
+        self._step(task, "ready")
+
+    def _move(self, task: Task, candidates: list[Source]) -> bool:
         """Give a document whose file was found elsewhere its new place and name."""
-        candidates = [s for s in lost.get(task.record.content_hash, []) if s.recipe == task.record.recipe]
-        if not candidates or not task.file:
+        old = next((source for source in candidates if self._may_move(source, task)), None)
+        if old is None:
             return False
-        old = candidates[0]
-        lost[task.record.content_hash].remove(old)
+        candidates.remove(old)
         self._name(task, instead_of=old.source)
         self._store.update(old.source, task.record)
-        del self._known[old.location]
-        self.report.moved += 1
+        self._records.change_original(old.location, task.record.location)
+        del self._scan.known[old.location]
+        self._report.moved += 1
         self._step(task, "ready")
         return True
 
-    def _name(self, task: _Task, instead_of: str = "") -> None:
+    @staticmethod
+    def _may_move(source: Source, task: Task) -> bool:
+        return source.recipe == task.record.recipe and not os.path.lexists(source.location)
+
+    def _add_copy(self, task: Task, original: Source) -> None:
+        """List a file as a copy of a document that is in the index."""
+        was = self._scan.copies.get(task.record.location)
+        if task.known:
+            self._copies.take_out(task.known)
+        self._name(task)
+        self._copies.record(task.record, original)
+        self._records.forget_failures([task.record.location])
+        if was and was.content_hash == original.content_hash:
+            self._report.unchanged += 1
+        else:
+            self._count(updated=bool(was or task.known))
+        self._step(task, "ready")
+
+    def _name(self, task: Task, instead_of: str = "") -> None:
         if not task.record.source and task.file:
             task.record = replace(task.record, source=self._names.reserve(task.file, instead_of))
 
     def _remove_gone(self) -> None:
-        for location, source in self._known.items():
-            if self._is_gone(location, source.origin):
-                self._store.delete(source.source)
-                self.report.removed += 1
-        gone = [at for at, failure in self._failures.items() if self._is_gone(at, failure.origin)]
-        self._records.forget_failures(gone)
+        copies = self._scan.gone_copies()
+        self._records.forget_copies(copies)  # first, since a copy may take a document's place
+        documents = list(self._scan.gone_documents())
+        for source in documents:
+            self._copies.take_out(source)
+        self._report.removed += len(copies) + len(documents)
+        self._records.forget_failures(self._scan.gone_failures())
 
-    def _is_gone(self, location: str, origin: str) -> bool:
-        if origin not in self._scanned or location in self._seen:
-            return False
-        return not any(Path(location).is_relative_to(folder) for folder in self._scanned[origin])
+    # Reading
 
-    def _read(self, task: _Task, fetch: Callable[[str], list[Document]]) -> None:
+    def _read_all(self, tasks: list[Task], fetch: Fetch, between: Callable[[], None]) -> None:
+        """Read in threads, embed and store in this one; what costs little comes first."""
+        tasks = sorted(tasks, key=_cost)
+        self._estimate = Estimate(((t.kind, t.record.size) for t in tasks), time.monotonic())
+        reading = done_ahead(tasks, lambda t: self._read(t, fetch), threads=READERS, most=READ_AHEAD)
+        with reading as ahead:
+            for task, outcome in ahead:
+                if isinstance(outcome, Problem):
+                    self._fail(task, outcome)
+                else:
+                    self._take(task, outcome)
+                waiting = sum(len(parsed.chunks) for _, parsed in self._batch)
+                if waiting >= BATCH_CHUNKS or ahead.idle:
+                    self._flush()
+                    between()
+
+    def _read(self, task: Task, fetch: Fetch) -> Parsed | Problem:
+        priority.give_way()
+        cancel.current().raise_if_cancelled()
         self._show(task, "reading")
-        source = task.record.source
         try:
-            parsed = self._indexer.parse(
-                task.record,
-                lambda: self._indexer.load(task.file.path, source) if task.file else fetch(source),
-            )
+            if task.file is None:
+                return self._indexer.parse(task.record, lambda: fetch(task.record.source))
+            return self._read_file(task)
         except DocumentError as error:
-            self._fail(task, str(error), remember=not (task.file and error.passing))
+            return Problem(str(error), lasting=not (task.file and error.passing))
         except OSError as error:
-            self._fail(task, f"It cannot be read ({error.strerror}). Check its permissions.", remember=False)
-        except cancel.Cancelled:
-            raise
+            return Problem(f"It cannot be read ({error.strerror}). Check its permissions.", lasting=False)
         except Exception as error:
             log.exception("A document could not be read.")
             reason = f"It could not be read ({type(error).__name__}). The log has the details."
-            self._fail(task, reason, remember=False)
-        else:
-            self._take(task, parsed)
+            return Problem(reason, lasting=False)
 
-    def _take(self, task: _Task, parsed: Parsed) -> None:
+    def _read_file(self, task: Task) -> Parsed:
+        """What is recorded of a file is how it was when it was read, so it must not change meanwhile."""
+        assert task.file
+        path, before = task.file.path, task.file.path.stat()
+        if (before.st_size, before.st_mtime_ns) != (task.record.size, task.record.mtime_ns):
+            task.record = replace(
+                task.record, content_hash="", size=before.st_size, mtime_ns=before.st_mtime_ns
+            )
+        parsed = self._indexer.parse(task.record, lambda: self._indexer.load(path, task.record.source))
+        content_hash = task.record.content_hash or hash_file(path)
+        after = path.stat()
+        if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
+            raise DocumentError(WRITTEN_TO, passing=True)
+        task.record = replace(parsed.record, content_hash=content_hash)
+        return replace(parsed, record=task.record)
+
+    # Storing
+
+    def _take(self, task: Task, parsed: Parsed) -> None:
         if not task.file:
             parsed = replace(parsed, record=replace(parsed.record, content_hash=hash_text(parsed.pages)))
             self._records.remember_url(task.record.source)
-            known = task.known
-            same = (parsed.record.content_hash, parsed.record.recipe)
-            if known and same == (known.content_hash, known.recipe):
-                self.report.unchanged += 1
+            if task.known and _same(parsed.record, task.known):
+                self._report.unchanged += 1
                 return self._step(task, "ready")
         self._batch.append((task, parsed))
-        if sum(len(waiting.chunks) for _, waiting in self._batch) >= BATCH_CHUNKS:
-            self._flush()
         return None
 
     def _flush(self) -> None:
+        """Embed and store what was read."""
         batch, self._batch = self._batch, []
+        if not batch:
+            return
+        for task, parsed in batch:
+            if task.known and task.known.content_hash != parsed.record.content_hash:
+                self._copies.give_up(task.known)
         refused = self._indexer.store([parsed for _, parsed in batch])
         self._records.forget_failures([task.record.location for task, _ in batch])
-        for task, _ in batch:
-            if task.record.source in refused:
-                self._fail(task, str(refused[task.record.source]), remember=False)
+        self._estimate.finished([(task.kind, task.record.size) for task, _ in batch], time.monotonic())
+        for task, parsed in batch:
+            if error := refused.get(task.record.source):
+                self._fail(task, Problem(str(error), lasting=False))
                 continue
-            self.report.updated += task.known is not None
-            self.report.added += task.known is None
+            self._count(updated=task.known is not None or task.record.location in self._scan.copies)
             self._step(task, "ready")
+            for follower in task.followers:
+                if follower.record.content_hash == parsed.record.content_hash:
+                    self._add_copy(follower, parsed.record)
+                else:
+                    self._fail_one(follower, Problem(WRITTEN_TO, lasting=False))
 
-    def _fail(self, task: _Task, reason: str, *, remember: bool) -> None:
+    def _fail(self, task: Task, problem: Problem) -> None:
+        self._estimate.finished([(task.kind, task.record.size)], time.monotonic())
+        for each in (task, *task.followers):
+            self._fail_one(each, problem)
+
+    def _fail_one(self, task: Task, problem: Problem) -> None:
         """Report a failure. What was indexed stays if the new content is unknown, and goes if it is bad."""
         record = task.record
-        self.report.failed.append({"source": record.source, "error": reason})
-        if remember:
-            failure = Failure(
-                record.location,
-                record.source,
-                record.origin,
-                reason,
-                record.size,
-                record.mtime_ns,
-                record.recipe,
+        self._report.failed.append({"source": record.source, "error": problem.reason})
+        if problem.lasting:
+            self._records.remember_failure(
+                Failure(
+                    record.location,
+                    record.source,
+                    record.origin,
+                    problem.reason,
+                    record.size,
+                    record.mtime_ns,
+                    record.recipe,
+                )
             )
-            self._records.remember_failure(failure)
         else:
             self._unrecorded.add(record.source)
-        if task.file and task.known and remember:
-            self._store.delete(task.known.source)
+        if task.file and task.known and problem.lasting:
+            self._copies.take_out(task.known)
         if not task.file:
             self._records.remember_url(record.source)
-        self._step(task, "failed", reason)
+        self._step(task, "failed", problem.reason)
 
     # Telling
 
-    def _step(self, task: _Task, state: State, reason: str = "") -> None:
+    def _count(self, *, updated: bool) -> None:
+        self._report.updated += updated
+        self._report.added += not updated
+
+    def _step(self, task: Task, state: State, reason: str = "") -> None:
         self._done += 1
         self._show(task, state, reason)
         if state == "ready":
             self._statuses.forget(task.record.source)
 
-    def _show(self, task: _Task, state: State, reason: str = "") -> None:
+    def _show(self, task: Task, state: State, reason: str = "") -> None:
         record = task.record
         self._statuses.set(SourceStatus(record.source, state, reason, origin=record.origin))
         if self._progress:
-            self._progress(self._done, self._total, record.source, state)
+            with self._telling:
+                left = self._estimate.seconds(time.monotonic())
+                self._progress(Step(self._done, self._total, record.source, state, left))
+
+
+def _same(record: Source, known: Source) -> bool:
+    return (record.content_hash, record.recipe) == (known.content_hash, known.recipe)
+
+
+def _content(source: Source) -> tuple[str, str]:
+    """What two files must share to be the same document: bytes, and a suffix, which says how to read them."""
+    return source.content_hash, os.path.splitext(source.location)[1].lower()
+
+
+def _cost(task: Task) -> tuple[bool, int]:
+    """What takes its time to be read comes last, so that the rest is found soon."""
+    kind = mimetypes.guess_type(f"x{task.kind}")[0] or ""
+    return kind.partition("/")[0] in _SLOW, task.record.size

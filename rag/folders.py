@@ -79,15 +79,16 @@ def display(path: Path) -> str:
     return os.fsencode(path.as_posix()).decode("utf-8", "replace")
 
 
-def list_files(folder: Path, *, without: Path | None = None) -> Listing:
-    """All regular files below `folder`, sorted, hidden ones left out, and those below `without` too.
+def list_files(folder: Path, *, below: Path | None = None, without: Path | None = None) -> Listing:
+    """All regular files in `folder`, sorted, hidden ones left out, and those below `without` too.
 
-    Links are followed; a folder that is reached twice (a loop, or two links) is listed once. Raises `OSError`
-    if `folder` itself cannot be listed.
+    With `below`, only those in that part of it. Links are followed; a folder that is reached twice (a loop,
+    or two links) is listed once. Raises `OSError` if what is to be listed cannot be.
     """
     found = Listing()
     seen: set[tuple[int, int]] = set()
-    waiting = [folder]
+    first = below or folder
+    waiting = [first]
     while waiting:
         current = waiting.pop()
         try:
@@ -98,7 +99,7 @@ def list_files(folder: Path, *, without: Path | None = None) -> Listing:
             with os.scandir(current) as entries:
                 visible = sorted((e for e in entries if not e.name.startswith(".")), key=lambda e: e.name)
         except OSError:
-            if current == folder:
+            if current == first:
                 raise
             found.unreadable.append(current)
             continue

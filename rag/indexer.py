@@ -15,12 +15,14 @@ import numpy as np
 from langchain_core.documents import Document
 from numpy.typing import NDArray
 
+from rag import priority
 from rag.chunks import Chunk, split_documents
 from rag.documents import DocumentError, load_file
 from rag.recordings import Hear
 from rag.store import ChunkStore, NameTakenError, Page, Source
 
 Splitter = Literal["recursive", "character"]
+STEP = 32  # texts that are embedded before a question may go first
 _RECIPE = 2  # changes with the way documents are read and split: older ones are then made again
 
 
@@ -93,10 +95,14 @@ class Indexer:
         return refused
 
     def _vectors(self, texts: list[str]) -> dict[str, NDArray[np.float32]]:
+        """Those that are stored, and for the rest new ones, made a few at a time between questions."""
         vectors = self._store.find_vectors(texts)
         missing = [text for text in texts if text not in vectors]
-        if missing:
-            vectors |= zip(missing, self._embedder.embed_array(missing), strict=True)
+        missing.sort(key=len)  # texts of one length need no padding
+        for at in range(0, len(missing), STEP):
+            priority.give_way()
+            some = missing[at : at + STEP]
+            vectors |= zip(some, self._embedder.embed_array(some), strict=True)
         return vectors
 
 

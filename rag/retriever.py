@@ -71,6 +71,7 @@ class HybridRetriever(BaseRetriever):
     k: int = Field(default=4, ge=1)
     floor: float = Field(default=DEFAULT_FLOOR, ge=0, le=1)  # what scores less does not count as found
     reranker: Reranker | None = None
+    within: frozenset[int] | None = None  # the only documents that are searched, by the store's numbers
 
     def search(self, query: str, k: int) -> list[Document]:
         """The k best passages, best first, whatever their score."""
@@ -85,8 +86,8 @@ class HybridRetriever(BaseRetriever):
             return []
         vector = _unit(np.asarray(self.embedder.embed_query(query), dtype=np.float32))
         current().raise_if_cancelled()
-        dense = self.store.search_vector(vector, CANDIDATES)
-        return _candidates(query, dense, self.store.search_text(query, CANDIDATES))
+        dense = self.store.search_vector(vector, CANDIDATES, self.within)
+        return _candidates(query, dense, self.store.search_text(query, CANDIDATES, self.within))
 
     def _get_relevant_documents(
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun

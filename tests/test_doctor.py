@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -70,3 +71,17 @@ def test_what_a_live_conversation_lacks_is_said(monkeypatch: pytest.MonkeyPatch)
     endpointing, echo = doctor._endpointing(), doctor._echo()
     assert (endpointing.mark, endpointing.remedy) == ("note", "Install the model.")
     assert (echo.mark, echo.remedy) == ("note", "Wear headphones.")
+
+
+def test_it_tries_out_whether_changes_are_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> object:
+        raise OSError("OS file watch limit reached.")
+
+    settings = load_settings({"data": str(tmp_path / "data"), "corpus": (tmp_path,)}, env_file=None)
+    assert (doctor._watching(settings).mark, "at once" in doctor._watching(settings).finding) == ("ok", True)
+    monkeypatch.setattr("watchfiles.watch", refuse)
+    check = doctor._watching(settings)
+    assert (check.mark, "only now and then" in check.finding) == ("note", True)
+    assert check.remedy.startswith("Raise it: sudo sysctl") or sys.platform != "linux"
+    off = load_settings({"watch": False, "corpus": (tmp_path,)}, env_file=None)
+    assert doctor._watching(off).finding.startswith("off")

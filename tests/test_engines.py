@@ -14,11 +14,12 @@ import pytest
 import doctor
 from commands import index
 from engines import EngineError, Engines
+from live_library import LiveLibrary
 from loading import Loading
 from rag import llms
 from rag.assistant import Done, Notice
 from rag.embeddings import bundled_folder
-from serving import GOOGLE, LiveLibrary, Serving
+from serving import GOOGLE, Serving
 from settings import Settings
 from speech.asr import TranscriberError
 from speech.tts import SynthesisError

@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from rag import priority
 from ui.services import LibraryItem, UiError
 
 log = logging.getLogger(__name__)
@@ -26,6 +27,10 @@ MAX_WAITING = 200  # documents
 MAX_WAITING_BYTES = 2 << 30
 _KEPT_FAILURES = 50
 _ABOUT = "about.json"
+
+
+class BusyError(UiError):
+    """Not now; the same again a little later may do."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +107,7 @@ class Intake:
         with self._changed:
             held = sum(waiting.size for waiting in self._waiting)
             if len(self._waiting) >= MAX_WAITING or held + size > MAX_WAITING_BYTES:
-                raise UiError("Too many documents wait to be read. Add more when those are done.")
+                raise BusyError("Too many documents wait to be read. Add more when those are done.")
 
     def _put(self, waiting: _Waiting) -> None:
         job = waiting.job
@@ -115,6 +120,7 @@ class Intake:
             self._changed.notify()
 
     def _run(self) -> None:
+        priority.lower()
         while True:
             waiting = self._take()
             try:

@@ -34,9 +34,17 @@ class Answer(Protocol):
 
 class Assistant(Protocol):
     def answer(
-        self, question: str, history: Sequence[BaseMessage] = (), *, language: str | None = None
+        self,
+        question: str,
+        history: Sequence[BaseMessage] = (),
+        *,
+        language: str | None = None,
+        collection: str = "",
     ) -> Answer:
-        """`language`: the one that was heard, a code; None: unknown."""
+        """`language`: the one that was heard, a code; None: unknown. `collection`: the only one searched."""
+
+
+State = Literal["waiting", "reading", "ready", "failed"]
 
 
 @dataclass(frozen=True)
@@ -44,12 +52,13 @@ class LibraryItem:
     """One document as the page lists it."""
 
     source: str
-    state: Literal["waiting", "reading", "ready", "failed"]
+    state: State
     title: str = ""
     reason: str = ""  # why it failed, and what to do
     pages: int = 0
     chunks: int = 0
     origin: str = ""  # the corpus folder, "upload" or "url"
+    copy_of: str = ""  # the document with the same content that is found in its stead
 
 
 @dataclass(frozen=True)
@@ -59,6 +68,7 @@ class Progress:
     done: int
     total: int
     what: str = ""
+    seconds_left: float | None = None  # None: too early to say
 
 
 class Library(Protocol):
@@ -70,6 +80,12 @@ class Library(Protocol):
     def items(self) -> Sequence[LibraryItem]: ...
 
     def progress(self) -> Progress | None: ...
+
+    def collections(self) -> Sequence[str]:
+        """What a question can be limited to."""
+
+    def watching(self) -> str:
+        """What a person should know of how changes in the folders are noticed; empty if at once."""
 
     def add_file(self, path: Path, name: str) -> object: ...
 

@@ -79,7 +79,7 @@ def model(chain: Scripted, *replies: str) -> Responder:
 def ask(
     responder: Responder, fallback: Scripted | None = None, history: Sequence[BaseMessage] = ()
 ) -> list[Event]:
-    assistant = Assistant(lambda: responder, lambda: quoting(fallback or Scripted("Quoted. [1]")))
+    assistant = Assistant(lambda _: responder, lambda _: quoting(fallback or Scripted("Quoted. [1]")))
     return list(assistant.answer("When does the garden open?", history))
 
 
@@ -140,7 +140,7 @@ def test_without_passages_nothing_is_answered() -> None:
 def test_a_follow_up_is_asked_as_a_question_of_its_own() -> None:
     chain = Scripted("At six. [1]")
     history = [HumanMessage("When does the botanic garden open?"), AIMessage("At nine. [1]")]
-    assistant = Assistant(lambda: quoting(chain), lambda: quoting(chain))
+    assistant = Assistant(lambda _: quoting(chain), lambda _: quoting(chain))
     events = list(assistant.answer("And when does it close?", history))
     assert isinstance(events[0], Standalone)
     assert events[0].rewritten
@@ -151,7 +151,7 @@ def test_a_follow_up_is_asked_as_a_question_of_its_own() -> None:
 def test_without_memory_the_history_is_not_used() -> None:
     chain = Scripted("At six. [1]")
     history = [HumanMessage("When does the botanic garden open?"), AIMessage("At nine. [1]")]
-    assistant = Assistant(lambda: quoting(chain), lambda: quoting(chain), memory="none")
+    assistant = Assistant(lambda _: quoting(chain), lambda _: quoting(chain), memory="none")
     events = list(assistant.answer("And when does it close?", history))
     assert isinstance(events[0], Standalone)
     assert events[0].question == "And when does it close?"
@@ -160,7 +160,7 @@ def test_without_memory_the_history_is_not_used() -> None:
 
 def test_closing_from_another_thread_stops_the_reader_and_the_work() -> None:
     chain = Endless()
-    answer = Assistant(lambda: quoting(chain), lambda: quoting(chain)).answer("On?")
+    answer = Assistant(lambda _: quoting(chain), lambda _: quoting(chain)).answer("On?")
     seen: list[Event] = []
     reader = threading.Thread(target=lambda: seen.extend(answer))
     reader.start()
@@ -196,13 +196,15 @@ def test_closing_wakes_a_reader_that_waits_for_a_silent_model() -> None:
 
 def test_leaving_the_block_closes_the_answer() -> None:
     chain = Endless()
-    with Assistant(lambda: quoting(chain), lambda: quoting(chain)).answer("On?") as answer:
+    with Assistant(lambda _: quoting(chain), lambda _: quoting(chain)).answer("On?") as answer:
         next(answer)
     assert chain.stopped.wait(2)
 
 
 def test_a_finished_answer_stays_finished() -> None:
-    answer = Assistant(lambda: quoting(Scripted("Yes. [1]")), lambda: quoting(Scripted())).answer("Is it?")
+    answer = Assistant(lambda _: quoting(Scripted("Yes. [1]")), lambda _: quoting(Scripted())).answer(
+        "Is it?"
+    )
     assert list(answer)
     assert list(answer) == []
     answer.close()
@@ -224,7 +226,7 @@ class Counting(Scripted):
 
 def test_a_paused_answer_stands_still_and_goes_on_with_the_same_text() -> None:
     chain = Counting()
-    answer = Assistant(lambda: quoting(chain), lambda: quoting(chain)).answer("On?")
+    answer = Assistant(lambda _: quoting(chain), lambda _: quoting(chain)).answer("On?")
     assert isinstance(next(answer), Standalone)
     answer.pause()
     answer.pause()
@@ -241,7 +243,7 @@ def test_a_paused_answer_stands_still_and_goes_on_with_the_same_text() -> None:
 
 def test_closing_a_paused_answer_ends_it_at_once() -> None:
     chain = Endless()
-    answer = Assistant(lambda: quoting(chain), lambda: quoting(chain)).answer("On?")
+    answer = Assistant(lambda _: quoting(chain), lambda _: quoting(chain)).answer("On?")
     next(answer)
     answer.pause()
     begin = time.perf_counter()

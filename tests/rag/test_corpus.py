@@ -20,7 +20,7 @@ from langchain_core.documents import Document
 from numpy.typing import NDArray
 
 from rag import cancel, database
-from rag.corpus import Corpus, CorpusError
+from rag.corpus import Corpus, CorpusError, Step
 from rag.documents import DocumentError, load_file
 from rag.embeddings import Embedder
 from rag.folders import File, list_files, safe_name
@@ -78,7 +78,9 @@ class Place:
 def place(tmp_path: Path) -> Iterator[Place]:
     embedder = WordHashes()
     store = open_store(tmp_path / "data", dimension=64, embedder="words")
-    yield Place(tmp_path, store, embedder, Corpus(store, embedder, tmp_path / "data", size=200, overlap=20))
+    place = Place(tmp_path, store, embedder, Corpus(store, embedder, tmp_path / "data", size=200, overlap=20))
+    yield place
+    place.corpus.close()
     store.close()
 
 
@@ -253,7 +255,7 @@ def test_given_and_remembered_in_one_pass(place: Place) -> None:
     seen: list[str] = []
     given = [place.root / name for name in ("a", "b", "c", "d", "nowhere")]
     report = place.corpus.sync(
-        given, everything=True, progress=lambda done, total, source, state: seen.append(f"{source} {state}")
+        given, everything=True, progress=lambda step: seen.append(f"{step.source} {step.state}")
     )
     assert (report.added, report.updated, report.removed, report.unchanged) == (1, 1, 1, 0)
     assert sorted(line for line in seen if line.endswith("reading")) == ["x.txt reading", "z.txt reading"]
@@ -337,13 +339,13 @@ def test_uploads(place: Place) -> None:
         place.corpus.remove("unknown")
 
 
-def uploading(corpus: Corpus, sent: Path) -> Callable[[int, int, str, str], None]:
+def uploading(corpus: Corpus, sent: Path) -> Callable[[Step], None]:
     """A progress function that uploads when the first document is about to be read."""
     uploaded: list[str] = []
 
-    def upload(done: int, total: int, source: str, state: str) -> None:
-        if state == "reading" and not uploaded:
-            uploaded.append(source)
+    def upload(step: Step) -> None:
+        if step.state == "reading" and not uploaded:
+            uploaded.append(step.source)
             corpus.add_file(sent, "report.txt")
 
     return upload
@@ -454,7 +456,7 @@ def test_web_pages(place: Place) -> None:
 
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"http://127.0.0.1:{server.getsockname()[1]}/bees.html"
-        thread = threading.Thread(target=serve, args=(server,))
+        thread = threading.Thread(target=serve, args=(server,), daemon=True)
         thread.start()
         refused = place.corpus.sync(urls=[url])
         assert (refused.added, refused.failed[0]["source"]) == (0, url)
@@ -477,14 +479,14 @@ def test_progress_tells_every_document_and_its_end(place: Place) -> None:
     for number in range(3):
         place.write(f"a/{number}.txt", f"Number {number}.")
     place.write("a/bad.txt", "")
-    steps: list[tuple[int, int, str, str]] = []
-    place.corpus.sync([place.root / "a"], progress=lambda *step: steps.append(step))
-    assert [step[2] for step in steps if step[3] == "waiting"] == ["0.txt", "1.txt", "2.txt", "bad.txt"]
-    assert {step[2]: step[3] for step in steps} == {f"{n}.txt": "ready" for n in range(3)} | {
+    steps: list[Step] = []
+    place.corpus.sync([place.root / "a"], progress=steps.append)
+    assert [s.source for s in steps if s.state == "waiting"] == ["0.txt", "1.txt", "2.txt", "bad.txt"]
+    assert {s.source: s.state for s in steps} == {f"{n}.txt": "ready" for n in range(3)} | {
         "bad.txt": "failed"
     }
-    assert steps[-1][:2] == (4, 4)
-    assert sorted(step[0] for step in steps) == [step[0] for step in steps]
+    assert (steps[-1].done, steps[-1].total) == (4, 4)
+    assert sorted(step.done for step in steps) == [step.done for step in steps]
 
 
 def test_cancelling_keeps_what_is_done_and_the_next_sync_goes_on(place: Place) -> None:
@@ -492,8 +494,8 @@ def test_cancelling_keeps_what_is_done_and_the_next_sync_goes_on(place: Place) -
         place.write(f"a/{number}.txt", f"Number {number}. " + PARAGRAPH * 150)  # more than a batch each
     token = cancel.CancelToken()
 
-    def stop_in_the_third(done: int, total: int, source: str, state: str) -> None:
-        if done == 2:
+    def stop_in_the_third(step: Step) -> None:
+        if step.done == 2:
             token.cancel()
 
     with cancel.scope(token), pytest.raises(cancel.Cancelled):
@@ -557,8 +559,8 @@ def test_what_is_listed_and_what_is_not(tmp_path: Path) -> None:
 def test_names_that_are_not_utf_8(place: Place) -> None:
     folder = place.root / "a"
     folder.mkdir()
-    for name in (b"caf\xe9.txt", b"caf\xe8.txt"):
-        Path(os.fsdecode(os.fsencode(folder) + b"/" + name)).write_bytes(b"Text of " + name[:3])
+    for name, text in ((b"caf\xe9.txt", "Coffee."), (b"caf\xe8.txt", "Tea.")):
+        Path(os.fsdecode(os.fsencode(folder) + b"/" + name)).write_text(text)
     assert place.counts("a") == (2, 0, 0, 0, 0, 0)
     assert place.names() == ["a/caf\ufffd.txt", "caf\ufffd.txt"]
     assert place.counts() == (0, 0, 0, 0, 2, 0)

@@ -126,7 +126,7 @@ def test_the_language_heard_goes_before_the_one_guessed(
     question: str, language: str | None, expected: str
 ) -> None:
     responder = Responder("quotations", ExtractiveQA(retriever=Fixed(documents=[])))
-    events = list(Assistant(lambda: responder, lambda: responder).answer(question, language=language))
+    events = list(Assistant(lambda _: responder, lambda _: responder).answer(question, language=language))
     done = events[-1]
     assert isinstance(done, Done)
     assert done.text == not_found(expected)
@@ -140,7 +140,7 @@ def test_the_other_one_is_answered_from_elsewhere() -> None:
         document.page_content = f"The garden number {at} opens at {at + 7} o'clock."
     chain = ExtractiveQA(retriever=Fixed(documents=documents))
     responder = Responder("quotations", chain)
-    assistant = Assistant(lambda: responder, lambda: responder)
+    assistant = Assistant(lambda _: responder, lambda _: responder)
     history: list[BaseMessage] = [HumanMessage("When does the garden open?")]
     first = list(assistant.answer("When does the garden open?"))[-1]
     assert isinstance(first, Done)

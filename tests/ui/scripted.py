@@ -63,12 +63,19 @@ class ScriptedAssistant:
     documents: tuple[Document, ...] = field(default_factory=passages)
     notices: tuple[str, ...] = ()
     asked: list[tuple[str, list[BaseMessage]]] = field(default_factory=list)
+    collections: list[str] = field(default_factory=list)  # that each question was limited to
     answers: list[Answer] = field(default_factory=list)
 
     def answer(
-        self, question: str, history: Sequence[BaseMessage] = (), *, language: str | None = None
+        self,
+        question: str,
+        history: Sequence[BaseMessage] = (),
+        *,
+        language: str | None = None,
+        collection: str = "",
     ) -> Answer:
         self.asked.append((question, list(history)))
+        self.collections.append(collection)
 
         def work(emit: Callable[[Event], None]) -> None:
             for event in self._events(question, history):
@@ -132,12 +139,20 @@ class ScriptedLibrary:
         self.gate = threading.Event()
         self.gate.set()
         self.indexing: Progress | None = None
+        self.collected: list[str] = []
+        self.problem = ""
 
     def items(self) -> list[LibraryItem]:
         return list(self.known.values())
 
     def progress(self) -> Progress | None:
         return self.indexing
+
+    def collections(self) -> list[str]:
+        return self.collected
+
+    def watching(self) -> str:
+        return self.problem
 
     def add_file(self, path: Path, name: str) -> str:
         self.gate.wait(30)
