@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
 from rag.documents import SUFFIXES
-from ui.library import MAX_UPLOAD, Documents
+from ui.library import MAX_UPLOAD, MAX_UPLOADS, Documents
 from ui.metrics import Metrics
 from ui.services import Services
 from ui.web_io import owner_of
@@ -17,7 +17,7 @@ from ui.web_io import owner_of
 
 def state_routes(services: Services, documents: Documents, metrics: Metrics) -> APIRouter:
     router = APIRouter()
-    metrics.count_documents(lambda: sum(item.state == "ready" for item in documents.items()))
+    metrics.count_documents(lambda: documents.listing().counts()["ready"])
 
     @router.get("/health")
     def health() -> JSONResponse:
@@ -44,19 +44,22 @@ def state_routes(services: Services, documents: Documents, metrics: Metrics) -> 
 
 
 def page_state(services: Services, documents: Documents) -> dict[str, Any]:
-    """Engines, documents, progress, voices, suggestions; `busy` while any of it is about to change."""
+    """Engines, documents by state, progress, voices, …; `busy` while any of it is about to change."""
     engines = [asdict(engine) for engine in services.engines()]
-    library = [asdict(item) for item in documents.items()]
+    counts = documents.listing().counts()
     progress = services.library.progress()
     return {
         "engines": engines,
-        "library": library,
+        "documents": counts,
+        "collections": list(services.library.collections()),
+        "watching": services.library.watching(),
         "progress": asdict(progress) if progress else None,
         "voices": [asdict(voice) for voice in services.voices()],
         "max_upload": MAX_UPLOAD,
         "types": sorted(SUFFIXES),
+        "max_uploads": MAX_UPLOADS,
         "suggestions": list(services.suggestions()),
         "busy": bool(progress)
         or any(engine["state"] in {"loading", "asking"} for engine in engines)
-        or any(item["state"] in {"waiting", "reading"} for item in library),
+        or bool(counts["waiting"] or counts["reading"]),
     }

@@ -37,6 +37,7 @@ from ui.web_io import owner_of, refuse
 log = logging.getLogger(__name__)
 
 MAX_QUESTION = 8000  # characters
+MAX_COLLECTION = 4000  # characters of a name; a folder's whole path may be one
 REMEMBERED = 1000  # conversations whose latest answer is kept at hand
 GONE = "This conversation is not here any more. Start a new one."
 
@@ -51,6 +52,7 @@ class Ask(BaseModel):
     turn: int = 0  # the page's number for what is spoken
     voice: str = Field("", max_length=100)
     speed: float = 1.0
+    collection: str = Field("", max_length=MAX_COLLECTION)  # the only one that is searched
     timings: dict[Annotated[str, Field(max_length=40)], Seconds] = Field(
         default_factory=dict, max_length=4
     )  # seconds that the page measured before
@@ -96,7 +98,7 @@ class Chat:
         last = before[-1] if before else None
         replaced = last if last is not None and last.id == ask.again else None
         history = messages(before[:-1] if replaced else before)
-        answer = self._services.assistant.answer(ask.question, history)
+        answer = self._services.assistant.answer(ask.question, history, collection=ask.collection)
         spoken = self._voices.begin(owner, ask.wish(), ask.question)
         timed = partial(self._metrics.turn, spoken=False)
         turn = Turn(ask.question)
@@ -115,10 +117,11 @@ class Chat:
         deliver: Callable[[Line | None], None],
         *,
         by_voice: bool,
+        collection: str = "",
     ) -> Running:
         """Start an answer that may come to nothing: until it is committed, nobody knows of it."""
         history = messages(self.store.turns(owner, conversation))
-        answer = self._services.assistant.answer(question, history, language=language)
+        answer = self._services.assistant.answer(question, history, language=language, collection=collection)
         timed = partial(self._metrics.turn, spoken=by_voice)
         return Running(answer, Turn(question), self.store, spoken, deliver, timed=timed)
 

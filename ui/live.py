@@ -21,7 +21,7 @@ from speech.endpoint import ListenOptions
 from speech.loudspeaker import RATE as SPOKEN_RATE
 from speech.vad import FRAME
 from ui.answering import Line
-from ui.chat import GONE, MAX_QUESTION, Chat
+from ui.chat import GONE, MAX_COLLECTION, MAX_QUESTION, Chat
 from ui.metrics import Metrics
 from ui.services import Services
 from ui.spoken import Spoken
@@ -116,6 +116,7 @@ class Reply:
             self._spoken,
             self._deliver,
             by_voice=not heard.typed,
+            collection=live.collection,
         )
         if self._spoken is not None:
             self._spoken.start()
@@ -188,6 +189,7 @@ class Live:
         self._microphone = Microphone(int(_number(message.get("rate"), RATE)))
         self.socket, self.chat, self.owner = socket, chat, socket.owner
         self.conversation = str(message.get("conversation") or "") or chat.store.create(self.owner)
+        self.collection = str(message.get("collection") or "")[:MAX_COLLECTION]
         self.current: Reply | None = None
         self._voices, self._services, self._metrics = voices, services, metrics
         self._speaks = message.get("speak") is not False

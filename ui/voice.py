@@ -11,8 +11,9 @@ Server → page: uint32 turn, uint32 samples per second, then int16 samples, mon
 The server closes it with 4401 when its person signs out (`ui.guard`).
 
 Text, JSON by "type". Page → server:
-  talk {conversation, rate, voice, speed, speak, language}, quiet: begin and end the live conversation
-  mute {on}, push {down, ago}, ask {text}: what the person does in it; `ago` seconds before, when letting go
+  talk {conversation, rate, voice, speed, speak, language, collection}, quiet: begin and end the live
+  conversation; mute {on}, push {down, ago}, ask {text}: what the person does in it; `ago` seconds before,
+  when letting go
   playing {turn, samples}, paused {turn, samples}, cleared {turn, samples}: how far it was played
   first {turn, latency}: the first sound goes out; stop {turn}
 Server → page:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from langchain_core.documents import Document
@@ -10,7 +11,7 @@ from playwright.sync_api import Page, expect
 
 from rag.store import Page as TextPage
 from tests.browser.conftest import Site
-from ui.services import Progress
+from ui.services import LibraryItem, Progress
 
 pytestmark = pytest.mark.browser
 
@@ -97,11 +98,132 @@ def test_a_dropped_file_and_a_web_page_are_added(site: Site) -> None:
 
 
 def test_indexing_shows_how_far_it_is(site: Site) -> None:
-    site.script.library.indexing = Progress(7, 19, "handbook.pdf")
+    progress = site.script.library.indexing = Progress(12, 4000, "handbook.pdf", seconds_left=170.0)
     page = site.open()
-    expect(page.locator("#library .progress")).to_contain_text("Indexing 7 of 19: handbook.pdf")
+    shown = page.locator("#library .progress")
+    expect(shown).to_contain_text("12 of 4,000 files, about 3 minutes left")
+    expect(shown).to_contain_text("handbook.pdf")
+    assert shown.locator("progress").evaluate("bar => [bar.value, bar.max]") == [12, 4000]
+    site.script.library.indexing = replace(progress, done=3999, seconds_left=2.0)
+    expect(shown).to_contain_text("3,999 of 4,000 files, less than a minute left")
     site.script.library.indexing = None
-    expect(page.locator("#library .progress")).to_be_hidden()
+    expect(shown).to_be_hidden()
+
+
+def fill(site: Site, count: int) -> None:
+    """So many documents in a folder, in all states."""
+    library = site.script.library
+    for number in range(count):
+        name = f"report-{number:04}.pdf"
+        library.known[name] = LibraryItem(name, "ready", pages=3, origin="/docs")
+    library.known["late.pdf"] = LibraryItem("late.pdf", "waiting", origin="/docs")
+    library.known["now.pdf"] = LibraryItem("now.pdf", "reading", origin="/docs")
+    library.known["bad.pdf"] = LibraryItem("bad.pdf", "failed", reason="It is broken.", origin="/docs")
+    copy = LibraryItem("same.pdf", "ready", origin="/docs", copy_of="report-0007.pdf")
+    library.known["same.pdf"] = copy
+
+
+def test_thousands_of_documents_are_shown_in_parts_and_found(site: Site) -> None:
+    fill(site, 3000)
+    page = site.open()
+    rows = page.locator("#library .documents li")
+    expect(rows).to_have_count(100)
+    states = [row.get_attribute("data-state") for row in rows.all()[:4]]
+    assert states == ["reading", "failed", "waiting", "ready"]
+    expect(page.locator("#library .pages")).to_contain_text("1–100 of 3,005")
+    page.get_by_role("button", name="Later").click()
+    expect(page.locator("#library .pages")).to_contain_text("101–200 of 3,005")
+    expect(page.locator("#library [data-source='report-0098.pdf']")).to_be_visible()
+    page.get_by_label("Find a document").fill("REPORT-2")
+    expect(page.locator("#library .pages")).to_contain_text("1–100 of 1,000")
+    page.get_by_label("Find a document").fill("same")
+    expect(rows).to_have_count(1)
+    expect(rows).to_contain_text("The same as report-0007.pdf")
+    page.get_by_label("Find a document").fill("nowhere")
+    expect(rows).to_have_text("None of the documents.")
+    page.get_by_label("Find a document").fill("")
+    page.get_by_role("button", name="Failed 1").click()
+    expect(rows).to_have_count(1)
+    expect(rows).to_contain_text("It is broken.")
+    expect(page.get_by_role("button", name="Failed 1")).to_have_attribute("aria-pressed", "true")
+    page.get_by_role("button", name="All 3,005").click()
+    expect(rows).to_have_count(100)
+
+
+def test_few_documents_need_neither_search_nor_filters(site: Site) -> None:
+    page = site.open()
+    expect(page.locator("#library [data-source='lighthouse.pdf']")).to_be_visible()
+    expect(page.get_by_label("Find a document")).to_be_hidden()
+    expect(page.locator("#library .filters")).to_be_hidden()
+    expect(page.locator("#library .pages")).to_be_hidden()
+    expect(page.locator(".collections")).to_be_hidden()
+
+
+def test_a_row_stays_the_same_while_others_change(site: Site) -> None:
+    """Else a press on its button, or the focus in it, is lost whenever something else happens."""
+    site.script.library.known["mine.pdf"] = LibraryItem("mine.pdf", "ready", origin="upload")
+    site.script.library.known["now.pdf"] = LibraryItem("now.pdf", "reading", origin="/docs")
+    page = site.open()
+    button = page.get_by_role("button", name="Remove mine.pdf")
+    button.focus()
+    site.script.library.known["now.pdf"] = LibraryItem("now.pdf", "ready", origin="/docs")
+    expect(page.locator("#library [data-source='now.pdf']")).to_have_attribute("data-state", "ready")
+    expect(button).to_be_focused()
+
+
+def test_that_changes_are_noticed_late_is_said(site: Site) -> None:
+    page = site.open()
+    expect(page.locator("#library .watching")).to_be_hidden()
+    site.script.library.problem = "Changes in the folders are noticed only now and then."
+    page.reload()
+    expect(page.locator("#library .watching")).to_have_text(site.script.library.problem)
+
+
+def test_a_question_is_limited_to_a_collection(site: Site, ask: Ask) -> None:
+    site.script.library.collected = ["handbooks", "papers", "Uploads"]
+    page = site.open()
+    picker = page.get_by_label("Ask", exact=True)
+    expect(picker).to_have_value("")
+    ask(page, "When does it close?")
+    expect(page.locator("#chat .answer-done")).to_have_count(1)
+    picker.select_option("papers")
+    ask(page, "When does it close?")
+    expect(page.locator("#chat .answer-done")).to_have_count(2)
+    site.open(page)
+    expect(picker).to_have_value("papers")
+    site.script.library.collected = ["handbooks", "Uploads"]
+    site.open(page)
+    expect(picker).to_have_value("papers")  # no question goes to other documents unnoticed
+    picker.select_option("")
+    ask(page, "When does it close?")
+    expect(page.locator("#chat .answer-done")).to_have_count(3)
+    assert site.script.assistant.collections == ["", "papers", ""]
+
+
+def test_many_files_at_once_are_sent_as_the_server_takes_them(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ui.intake.MAX_WAITING", 2)
+    page = site.open()
+    names = [f"{number}.txt" for number in range(12)]
+    files = [{"name": name, "mimeType": "text/plain", "buffer": name.encode()} for name in names]
+    site.script.library.gate.clear()
+    page.locator("#upload input[type=file]").set_input_files(files)  # type: ignore[arg-type]
+    expect(page.locator("#library [data-state=sending]").last).to_contain_text("wait to be sent")
+    site.script.library.gate.set()
+    for name in names:
+        expect(page.locator(f"#library [data-source='{name}']")).to_have_attribute("data-state", "ready")
+    expect(page.locator(".toast")).to_have_count(0)
+    site.complaints.clear()  # the browser reports each refusal
+
+
+def test_too_many_files_are_refused_in_so_many_words(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ui.api.MAX_UPLOADS", 2)
+    page = site.open()
+    files = [{"name": f"{n}.txt", "mimeType": "text/plain", "buffer": b"x"} for n in range(3)]
+    page.locator("#upload input[type=file]").set_input_files(files)  # type: ignore[arg-type]
+    expect(page.locator(".toast")).to_contain_text("3 files are more than can be added here, which is 2.")
+    assert list(site.script.library.contents) == []
 
 
 def test_hostile_text_stays_text(site: Site, ask: Ask) -> None:

@@ -334,10 +334,10 @@ def test_what_the_library_lists_as_failed_is_listed_once_and_can_be_removed(
     until = time.monotonic() + 20
     while client.get("/api/state").json()["busy"] and time.monotonic() < until:
         time.sleep(0.01)
-    names = [item["source"] for item in client.get("/api/state").json()["library"]]
-    assert names == ["lighthouse.pdf", "a_b.pdf"]
+    names = [item["source"] for item in client.get("/api/library").json()["items"]]
+    assert names == ["a_b.pdf", "lighthouse.pdf"]
     assert client.post("/api/library/remove", json={"source": "a_b.pdf"}).status_code == 200
-    assert len(client.get("/api/state").json()["library"]) == 1
+    assert client.get("/api/library").json()["total"] == 1
 
 
 def test_an_answer_can_be_had_as_one_sound(client: TestClient) -> None:
@@ -347,3 +347,76 @@ def test_an_answer_can_be_had_as_one_sound(client: TestClient) -> None:
     assert sound.headers["content-type"] == "audio/wav"
     assert len(decode(sound.content)) > 3 * 16_000
     assert client.get(f"/api/conversations/{conversation}/turns/99/sound").status_code == 404
+
+
+def test_the_list_comes_in_parts(client: TestClient, script: Script) -> None:
+    for number in range(250):
+        name = f"{number:03}.pdf"
+        script.library.known[name] = LibraryItem(
+            name, "failed" if number % 50 == 0 else "ready", title="Bees"
+        )
+
+    def part(**wish: object) -> tuple[list[str], int]:
+        answer = client.get("/api/library", params=wish).json()  # type: ignore[arg-type]
+        return [item["source"] for item in answer["items"]], answer["total"]
+
+    assert part()[1] == 251
+    assert len(part()[0]) == 100
+    assert part(state="failed", limit=3) == (["000.pdf", "050.pdf", "100.pdf"], 5)
+    assert part(search="BEES", state="ready", offset=244) == (["249.pdf"], 245)
+    assert part(search="lighthouse") == (["lighthouse.pdf"], 1)
+    assert part(offset=1000) == ([], 251)
+    assert client.get("/api/library", params={"limit": 100_000}).status_code == 422
+    assert client.get("/api/state").json()["documents"] == {
+        "waiting": 0,
+        "reading": 0,
+        "ready": 246,
+        "failed": 5,
+    }
+
+
+def test_a_long_list_is_not_made_for_each_look(client: TestClient, script: Script) -> None:
+    looks: list[float] = []
+    items = script.library.items
+
+    def slow() -> list[LibraryItem]:
+        looks.append(time.monotonic())
+        while time.monotonic() - looks[-1] < 0.05:
+            pass  # it takes its time
+        return items()
+
+    script.library.items = slow  # type: ignore[method-assign]
+    until = time.monotonic() + 0.6
+    while time.monotonic() < until:
+        client.get("/api/library")
+    assert len(looks) <= 3
+    client.post("/api/library/remove", json={"source": "lighthouse.pdf"})
+    assert client.get("/api/library").json()["total"] == 0  # what one did oneself is seen at once
+
+
+def test_uploads_have_limits(client: TestClient, script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
+    def add(name: str) -> tuple[int, str]:
+        answer = client.post("/api/library/files", params={"name": name}, content=b"x")
+        return answer.status_code, answer.json().get("error", "")
+
+    script.library.gate.clear()
+    monkeypatch.setattr("ui.intake.MAX_WAITING", 0)
+    assert add("a.txt") == (429, "Too many documents wait to be read. Add more when those are done.")
+    monkeypatch.setattr("ui.intake.MAX_WAITING", 10)
+    monkeypatch.setattr("ui.library.MAX_UPLOADS", 1)
+    script.library.known["b.txt"] = LibraryItem("b.txt", "ready", origin="upload")
+    status, reason = add("c.txt")
+    assert (status, "PARLEY_CORPUS" in reason) == (413, True)
+    monkeypatch.setattr("ui.library.MAX_UPLOADS", 10)
+    monkeypatch.setattr("ui.library.ROOM", 1 << 60)
+    status, reason = add("d.txt")
+    assert (status, "Make room" in reason) == (413, True)
+    script.library.gate.set()
+
+
+def test_a_question_goes_to_the_collection_that_is_named(client: TestClient, script: Script) -> None:
+    script.library.collected = ["papers"]
+    assert client.get("/api/state").json()["collections"] == ["papers"]
+    conversation = client.post("/api/conversations").json()["id"]
+    client.post(f"/api/conversations/{conversation}/ask", json={"question": "When?", "collection": "papers"})
+    assert script.assistant.collections == ["papers"]

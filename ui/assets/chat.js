@@ -2,6 +2,7 @@
 
 import { answers, begin, cutOff, ended, failed, mountAnswers, take, timed } from "./answers.js";
 import { mountCaptions, speaks } from "./captions.js";
+import { collection } from "./collections.js";
 import { announce, api, byId, el, icon, label, recall, remember, toast } from "./dom.js";
 import { showHistory } from "./history.js";
 import { clearLatency, showLatency } from "./latency.js";
@@ -127,7 +128,7 @@ async function stream(run, text, timings) {
   if (run.over) return;
   const key = settings.speaks() ? player.key : "";
   if (key) player.begin(run.turn);
-  const json = { question: text, again: run.again?.id ?? null, key, turn: run.turn, voice: settings.voice, speed: settings.speed, timings };
+  const json = { question: text, again: run.again?.id ?? null, key, turn: run.turn, voice: settings.voice, speed: settings.speed, collection: collection(), timings };
   const response = await api(`/api/conversations/${state.id}/ask`, { json, signal: run.abort.signal, raw: true });
   for await (const line of lines(response)) {
     if (run.over) return;

@@ -1,6 +1,7 @@
 // Starts the page's parts as soon as Gradio has drawn their places.
 
 import { mountChat } from "./chat.js";
+import { mountCollections } from "./collections.js";
 import { byId, el, mountMessages } from "./dom.js";
 import { mountLibrary } from "./library.js";
 import { mountLive } from "./live.js";
@@ -31,6 +32,7 @@ function start() {
   mountPlayer();
   mountChat();
   mountLive();
+  mountCollections();
   const tools = el("div", { class: "talk-tools" });
   byId("talk").after(tools);
   mountTalk();

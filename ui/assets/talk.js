@@ -2,6 +2,7 @@
 // What is said in it is shown by chat.js and captions.js; what is heard is played by player.js.
 
 import { stop as stopAnswer } from "./chat.js";
+import { collection } from "./collections.js";
 import { announce, button, byId, el, icon, label, recall, toast } from "./dom.js";
 import { HEADER, Microphone } from "./microphone.js";
 import { player } from "./player.js";
@@ -175,7 +176,7 @@ class Talk extends EventTarget {
   }
 
   #wish() {
-    return { voice: settings.hasVoice() ? settings.voice : "", speed: settings.speed, speak: settings.speaks(), language: settings.language ?? "" };
+    return { voice: settings.hasVoice() ? settings.voice : "", speed: settings.speed, speak: settings.speaks(), language: settings.language ?? "", collection: collection() };
   }
 
   // Without a connection this comes again as soon as there is one.
