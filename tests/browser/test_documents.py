@@ -182,7 +182,7 @@ def test_that_changes_are_noticed_late_is_said(site: Site) -> None:
 def test_a_question_is_limited_to_a_collection(site: Site, ask: Ask) -> None:
     site.script.library.collected = ["handbooks", "papers", "Uploads"]
     page = site.open()
-    picker = page.get_by_label("Ask", exact=True)
+    picker = page.get_by_role("combobox", name="Ask", exact=True)
     expect(picker).to_have_value("")
     ask(page, "When does it close?")
     expect(page.locator("#chat .answer-done")).to_have_count(1)
