@@ -15,6 +15,7 @@ from typing import Any
 from rag.encoding import kind_of
 from rag.formats import ocr
 from rag.formats.base import MAX_PAGES, MAX_TEXT, Heading, Options, Page, Parsed, Source, Unreadable, opened
+from rag.formats.columns import in_reading_order
 from rag.formats.hyphens import MARK, join_line_ends
 from rag.formats.titles import first_line, sensible
 
@@ -180,7 +181,7 @@ def _page_text(textpage: Any) -> tuple[str, list[Heading]]:
     """The page's lines, with an empty one at gaps of the layout and around headings; and the headings."""
     raw_text = textpage.get_text_range().replace("\x02", MARK)
     lines = [(match.start(), match.group().rstrip("\r")) for match in _LINE.finditer(raw_text)]
-    lines = [(start, line) for start, line in lines if line.strip("\r \t")]
+    lines = in_reading_order(textpage, [(start, line) for start, line in lines if line.strip("\r \t")])
     boxes = [_line_box(textpage, start, line) for start, line in lines]
     heights = [top - bottom for (bottom, top), (_, line) in zip(boxes, lines, strict=True) for _ in line]
     body = statistics.median(heights) if heights else 0.0

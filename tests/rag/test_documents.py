@@ -366,3 +366,43 @@ def test_a_failed_fetch_is_a_document_error(monkeypatch: pytest.MonkeyPatch) -> 
 def test_loopback_is_refused_by_default() -> None:
     with pytest.raises(DocumentError, match="private network"):
         load_url("http://127.0.0.1:9/")
+
+
+def test_a_hyphen_that_belongs_to_the_word_stays(tmp_path: Path) -> None:
+    cut = lines("The garden of the town is well-", "known, and so is the muse-", "um by the river.")
+    whole = lines("The well by the river is known to the people of the town.")
+    found = load_file(make_pdf(tmp_path / "a.pdf", cut, whole), "a.pdf")
+    assert found[0].page_content == (
+        "The garden of the town is well-known, and so is the museum by the river."
+    )
+
+
+LEFT = [f"Left column, line {n} of the text that stands there" for n in range(8)]
+RIGHT = [f"Right column, line {n} of what is to be read next" for n in range(8)]
+
+
+def columns(canvas: Any) -> None:
+    """Drawn line by line across both columns, as some programs do."""
+    canvas.setFont("Helvetica", 9)
+    for number, (left, right) in enumerate(zip(LEFT, RIGHT, strict=True)):
+        canvas.drawString(60, 700 - 12 * number, left)
+        canvas.drawString(320, 700 - 12 * number, right)
+
+
+def test_columns_are_read_one_after_the_other(tmp_path: Path) -> None:
+    text = load_file(make_pdf(tmp_path / "a.pdf", columns), "a.pdf")[0].page_content
+    assert text.replace("\n\n", "\n").split("\n") == [*LEFT, *RIGHT]
+
+
+def grid(canvas: Any) -> None:
+    canvas.setFont("Helvetica", 9)
+    for number in range(8):
+        for column, text in enumerate((f"Item {number}", f"{number * 100} euro", f"{number} days")):
+            canvas.drawString(60 + 160 * column, 700 - 12 * number, text)
+
+
+def test_the_rows_of_a_table_stay_rows(tmp_path: Path) -> None:
+    text = load_file(make_pdf(tmp_path / "a.pdf", grid), "a.pdf")[0].page_content
+    assert [line.split() for line in text.split("\n")] == [
+        ["Item", str(n), str(n * 100), "euro", str(n), "days"] for n in range(8)
+    ]
