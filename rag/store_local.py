@@ -38,6 +38,7 @@ log = logging.getLogger(__name__)
 
 LOCK_FILE = "derived.lock"
 LOCK_SECONDS = 60.0  # how long another process may be writing a derived index until we give up
+PATIENCE = 0.2  # seconds that a search waits for another thread to bring an index up to date
 FOLLOW_SECONDS = 2.0  # while documents are added one after the other, the derived indexes follow this often
 _BATCH = 4096  # rows that are read at a time
 _SOURCE_COLUMNS = ", ".join(field.name for field in fields(Source))
@@ -191,7 +192,7 @@ class LocalStore:
     def _search(
         self,
         search: Callable[[int, Within | None], Found],
-        refresh: Callable[[sqlite3.Connection], None],
+        refresh: Callable[[sqlite3.Connection, float], None],
         k: int,
         within: frozenset[int] | None,
     ) -> list[Hit]:
@@ -200,7 +201,7 @@ class LocalStore:
         for attempt in range(4 if k > 0 else 0):
             with self._replaying if attempt else nullcontext(), self._pool.transaction() as db:
                 try:
-                    refresh(db)
+                    refresh(db, PATIENCE)
                     found = search(k, None) if within is None else Within(db, within).search(search, k)
                 except DamagedError:
                     self._drop_texts()
@@ -250,13 +251,28 @@ class LocalStore:
                 self._drop_texts()
                 self._refresh_texts(db)
 
-    def _refresh_vectors(self, db: sqlite3.Connection) -> None:
+    def _refresh_vectors(self, db: sqlite3.Connection, patience: float = -1) -> None:
         stamp = self._stamp(db)
         if _is_behind(self._vectors.stamp, stamp):
-            with self._replaying:
-                _replay_vectors(db, self._vectors, stamp)
+            with self._turn(self._vectors.stamp, stamp, patience) as mine:
+                if mine:
+                    _replay_vectors(db, self._vectors, stamp)
         if self._vectors.outgrown and self._learning is None:
             self._learn()
+
+    @contextmanager
+    def _turn(self, derived: Stamp, database: Stamp, patience: float) -> Iterator[bool]:
+        """Be the one who brings an index up to date; False if another thread has been at it for too long.
+
+        An index that serves already may then do so without the newest documents; one that does not is waited
+        for, as it is where `patience` is negative.
+        """
+        mine = self._replaying.acquire(timeout=patience if derived[0] == database[0] else -1)
+        try:
+            yield mine
+        finally:
+            if mine:
+                self._replaying.release()
 
     def _learn(self) -> None:
         """Make a better vector index in the background, once; until it is there, this one serves."""
@@ -301,21 +317,25 @@ class LocalStore:
                 with self._locked():
                     self._vectors.save()
 
-    def _refresh_texts(self, db: sqlite3.Connection) -> None:
+    def _refresh_texts(self, db: sqlite3.Connection, patience: float = -1) -> None:
         stamp = self._stamp(db)
         if not _is_behind(self._texts.stamp, stamp):
             return
-        with self._replaying:
-            self._texts.open()  # another process may have brought it up to date
-            if not _is_behind(self._texts.stamp, stamp):
-                return
-            with self._locked():
-                self._texts.open()
-                if self._texts.stamp[0] != stamp[0]:
-                    self._texts.clear()
-                since = self._texts.stamp[1]
-                if _is_behind(self._texts.stamp, stamp):
-                    self._texts.change(_removed_documents(db, since), _added_texts(db, since), stamp)
+        with self._turn(self._texts.stamp, stamp, patience) as mine:
+            if mine:
+                self._replay_texts(db, stamp)
+
+    def _replay_texts(self, db: sqlite3.Connection, stamp: Stamp) -> None:
+        self._texts.open()  # another process may have brought it up to date
+        if not _is_behind(self._texts.stamp, stamp):
+            return
+        with self._locked():
+            self._texts.open()
+            if self._texts.stamp[0] != stamp[0]:
+                self._texts.clear()
+            since = self._texts.stamp[1]
+            if _is_behind(self._texts.stamp, stamp):
+                self._texts.change(_removed_documents(db, since), _added_texts(db, since), stamp)
 
     def _drop_texts(self) -> None:
         log.warning("%s is damaged; it is made again.", FOLDER)

@@ -126,7 +126,10 @@ class TextIndex:
 
     @contextmanager
     def _writer(self) -> Iterator[Any]:
-        """A writer that commits at the end, lets its merges finish, and leaves the folder to others."""
+        """A writer that commits at the end, lets its merges finish, and leaves the folder to others.
+
+        Searches see the commit at once: with many chunks, merges take seconds.
+        """
         with self._lock:
             if self._index is None:
                 self._path.mkdir(parents=True, exist_ok=True)
@@ -136,6 +139,7 @@ class TextIndex:
             writer.garbage_collect_files()  # a killed process leaves files whose names the next commit needs
             yield writer
             writer.commit()
+            self.open()
         except BaseException:
             writer.rollback()
             raise

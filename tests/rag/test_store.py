@@ -525,6 +525,30 @@ def test_a_store_that_is_closed_while_its_index_learns_learns_the_next_time(
     assert len(texts(again)) == 600
 
 
+def test_a_search_does_not_wait_long_for_another_thread_that_follows(
+    local: Callable[[], LocalStore],
+) -> None:
+    store = local()
+    put(store, "a.txt", 1)
+    assert len(texts(store)) == len(store.search_text(" ".join(WORDS), 9)) == 4
+    at_it, done = threading.Event(), threading.Event()
+
+    def follow() -> None:
+        with store._replaying:
+            put(store, "b.txt", 2)
+            at_it.set()
+            assert done.wait(60)
+
+    thread = threading.Thread(target=follow)
+    store._followed = time.monotonic() + 3600  # what is added is not followed at once
+    thread.start()
+    assert at_it.wait(60)
+    assert len(texts(store)) == len(store.search_text(" ".join(WORDS), 9)) == 4
+    done.set()
+    thread.join()
+    assert len(texts(store)) == len(store.search_text(" ".join(WORDS), 9)) == 8
+
+
 ADDING = """
 import sys
 from pathlib import Path
