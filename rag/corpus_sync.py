@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from langchain_core.documents import Document
 
 from rag import cancel, priority
-from rag.ahead import done_ahead
+from rag.ahead import Ahead
 from rag.corpus_copies import Copies
 from rag.corpus_names import Names
 from rag.corpus_records import Failure, Records
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 BATCH_CHUNKS = 128  # documents are collected until they have so many chunks, and embedded together
 READERS = max(2, min(4, os.cpu_count() or 1))  # threads that read ahead of the embedding
-READ_AHEAD = 4 * READERS  # documents in memory that wait to be embedded
+READ_AHEAD = 2 * READERS  # documents in memory that wait to be embedded
 WRITTEN_TO = "It was written to while it was read. It is read again when it is complete."
 _SLOW = {"audio", "video", "image"}  # to be listened to, or looked at: after all that has text
 
@@ -46,6 +46,9 @@ class Problem:
 
     reason: str
     lasting: bool
+
+
+Outcome = Parsed | Problem | Source  # the document, where there is nothing to do any more
 
 
 class Sync:
@@ -167,8 +170,7 @@ class Sync:
     def _touch(self, task: Task) -> None:
         assert task.known
         self._store.update(task.known.source, task.record)
-        self._report.unchanged += 1
-        self._step(task, "ready")
+        self._settled(task)
 
     def _move(self, task: Task, candidates: list[Source]) -> bool:
         """Give a document whose file was found elsewhere its new place and name."""
@@ -221,26 +223,32 @@ class Sync:
         """Read in threads, embed and store in this one; what costs little comes first."""
         tasks = sorted(tasks, key=_cost)
         self._estimate = Estimate(((t.kind, t.record.size) for t in tasks), time.monotonic())
-        reading = done_ahead(tasks, lambda t: self._read(t, fetch), threads=READERS, most=READ_AHEAD)
-        with reading as ahead:
-            for task, outcome in ahead:
-                if isinstance(outcome, Problem):
-                    self._fail(task, outcome)
-                else:
-                    self._take(task, outcome)
-                waiting = sum(len(parsed.chunks) for _, parsed in self._batch)
-                if waiting >= BATCH_CHUNKS or ahead.idle:
-                    self._flush()
-                    between()
 
-    def _read(self, task: Task, fetch: Fetch) -> Parsed | Problem:
+        def store() -> None:
+            self._flush()
+            between()
+
+        with Ahead(
+            tasks,
+            lambda task: self._read(task, fetch),
+            threads=READERS,
+            most=READ_AHEAD,
+            meanwhile=store,
+        ) as ahead:
+            for task, outcome in ahead:
+                self._take(task, outcome)
+                if sum(len(parsed.chunks) for _, parsed in self._batch) >= BATCH_CHUNKS:
+                    store()
+        store()
+
+    def _read(self, task: Task, fetch: Fetch) -> Outcome:
         priority.give_way()
         cancel.current().raise_if_cancelled()
         self._show(task, "reading")
         try:
             if task.file is None:
                 return self._indexer.parse(task.record, lambda: fetch(task.record.source))
-            return self._read_file(task)
+            return self._done_meanwhile(task) or self._read_file(task)
         except DocumentError as error:
             return Problem(str(error), lasting=not (task.file and error.passing))
         except OSError as error:
@@ -249,6 +257,11 @@ class Sync:
             log.exception("A document could not be read.")
             reason = f"It could not be read ({type(error).__name__}). The log has the details."
             return Problem(reason, lasting=False)
+
+    def _done_meanwhile(self, task: Task) -> Source | None:
+        """The document, if the file was indexed since the scan, as by a run in the middle of this one."""
+        known = self._store.find_source(task.record.source)
+        return known if known is not None and _place(known) == _place(task.record) else None
 
     def _read_file(self, task: Task) -> Parsed:
         """What is recorded of a file is how it was when it was read, so it must not change meanwhile."""
@@ -268,15 +281,31 @@ class Sync:
 
     # Storing
 
-    def _take(self, task: Task, parsed: Parsed) -> None:
-        if not task.file:
-            parsed = replace(parsed, record=replace(parsed.record, content_hash=hash_text(parsed.pages)))
-            self._records.remember_url(task.record.source)
-            if task.known and _same(parsed.record, task.known):
-                self._report.unchanged += 1
-                return self._step(task, "ready")
-        self._batch.append((task, parsed))
-        return None
+    def _take(self, task: Task, outcome: Outcome) -> None:
+        if isinstance(outcome, Problem):
+            self._estimate.finished([(task.kind, task.record.size)], time.monotonic())
+            self._fail(task, outcome)
+        elif isinstance(outcome, Source):
+            self._settled(task)
+            for follower in task.followers:
+                self._add_copy(follower, outcome)
+        elif task.file:
+            self._batch.append((task, outcome))
+        else:
+            self._take_page(task, outcome)
+
+    def _take_page(self, task: Task, parsed: Parsed) -> None:
+        """A web page is told by its text, since its bytes change with every visit."""
+        record = replace(parsed.record, content_hash=hash_text(parsed.pages))
+        self._records.remember_url(record.source)
+        if task.known and _same(record, task.known):
+            self._settled(task)
+        else:
+            self._batch.append((task, replace(parsed, record=record)))
+
+    def _settled(self, task: Task) -> None:
+        self._report.unchanged += 1
+        self._step(task, "ready")
 
     def _flush(self) -> None:
         """Embed and store what was read."""
@@ -302,7 +331,6 @@ class Sync:
                     self._fail_one(follower, Problem(WRITTEN_TO, lasting=False))
 
     def _fail(self, task: Task, problem: Problem) -> None:
-        self._estimate.finished([(task.kind, task.record.size)], time.monotonic())
         for each in (task, *task.followers):
             self._fail_one(each, problem)
 
@@ -353,6 +381,11 @@ class Sync:
 
 def _same(record: Source, known: Source) -> bool:
     return (record.content_hash, record.recipe) == (known.content_hash, known.recipe)
+
+
+def _place(record: Source) -> tuple[object, ...]:
+    """What must be the same for a file not to be read again."""
+    return record.location, record.size, record.mtime_ns, record.recipe
 
 
 def _content(source: Source) -> tuple[str, str]:

@@ -92,6 +92,7 @@ class Indexer:
                 self._store.add(parsed.record, parsed.pages, parsed.chunks, rows)
             except NameTakenError as error:
                 refused[parsed.record.source] = error
+        self._store.follow()  # here, in the background, and not in the next question's search
         return refused
 
     def _vectors(self, texts: list[str]) -> dict[str, NDArray[np.float32]]:

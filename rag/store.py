@@ -88,6 +88,9 @@ class ChunkStore(Protocol):
         a `NameTakenError`.
         """
 
+    def follow(self) -> None:
+        """Do now what the next search would have to do first, after several documents were added."""
+
     def delete(self, source: str) -> bool:
         """Remove a source with all its chunks; False if it was not there."""
 

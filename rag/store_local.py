@@ -81,14 +81,14 @@ class LocalStore:
             document = _insert_document(db, source, generation, len(pages), len(chunks))
             _insert_pages(db, document, pages)
             _insert_chunks(db, document, chunks, rows)
-        self._follow()
+        self._follow_soon()
 
     def delete(self, source: str) -> bool:
         with self._pool.transaction(write=True) as db:
             if not _find_source(db, source):
                 return False
             _remove(db, source, self._next_generation(db))
-        self._follow()
+        self._follow_soon()
         return True
 
     def update(self, source: str, record: Source) -> bool:
@@ -234,10 +234,12 @@ class LocalStore:
         db.execute("UPDATE state SET generation = ?", (generation,))
         return generation
 
-    def _follow(self) -> None:
+    def _follow_soon(self) -> None:
         """After a change: replay at once, unless many come one after the other."""
-        if time.monotonic() - self._followed < FOLLOW_SECONDS:
-            return
+        if time.monotonic() - self._followed >= FOLLOW_SECONDS:
+            self.follow()
+
+    def follow(self) -> None:
         self._catch_up()
         self._save_vectors(closing=False)
         self._followed = time.monotonic()

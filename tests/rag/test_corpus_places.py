@@ -139,6 +139,23 @@ def test_what_changes_during_a_long_sync_does_not_wait_for_its_end(place: Place)
     assert (report.updated, report.failed) == (8, [])
 
 
+def test_what_a_run_in_the_middle_has_done_is_not_done_again(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rag.corpus_sync.READ_AHEAD", 2)
+    for number in range(8):
+        place.write(f"a/{number}.txt", f"Number {number}. " + PARAGRAPH * 150)
+    runs: list[Report] = []
+
+    def between() -> None:
+        if not runs:
+            runs.append(place.corpus.sync_places([place.root / "a"]))
+
+    report = place.corpus.sync([place.root / "a"], between=between)
+    assert (runs[0].added, report.added + report.unchanged, report.failed) == (7, 8, [])
+    assert report.unchanged >= 5  # all but the first, and what was read ahead of it
+
+
 def test_what_costs_little_is_read_first(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rag.corpus_sync.READERS", 1)
     place.write("a/1-photo.png", b"\x89PNG" + b"x")
