@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 LONGEST = 5.0  # seconds that a step waits; however many questions are asked, the background moves on
-_NICE = 10  # what a thread in the background gets of a busy core is about a tenth of what others get
+_LOWER = 10  # steps of niceness, after which a thread gets about a tenth of what the others get of a core
+_LOWEST = 19
 _changed = threading.Condition()
 _waiting = 0  # questions whose first word is not there yet
 
@@ -48,4 +49,6 @@ def lower() -> None:
     Only Linux knows priorities of threads; elsewhere the background has only `give_way`.
     """
     if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
+        thread = threading.get_native_id()
+        niceness = os.getpriority(os.PRIO_PROCESS, thread) + _LOWER
+        os.setpriority(os.PRIO_PROCESS, thread, min(niceness, _LOWEST))

@@ -265,12 +265,18 @@ function row(item) {
     "li",
     { class: item.state, "data-state": item.state, "data-source": item.source },
     el("span", { class: "dot", "aria-hidden": "true" }),
-    el("span", { class: "file", title: item.title || item.source }, item.source),
+    el("span", { class: "file", title: item.title ? `${item.title} (${item.source})` : item.source }, ...path(item.source)),
     el("span", { class: "what" }, what(item)),
     removable(item) ? button(`Remove ${item.source}`, { icon: "close", class: "plain", onclick: () => remove(item) }) : null,
     item.reason ? el("p", { class: "reason" }, item.reason) : null,
     item.copy_of ? el("p", { class: "same" }, `The same as ${item.copy_of}`) : null,
   );
+}
+
+// Where there is little room, of a path the file's name is what tells it from its neighbours.
+function path(source) {
+  const at = source.includes("://") ? 0 : source.lastIndexOf("/") + 1;
+  return [at ? el("span", { class: "folder" }, source.slice(0, at)) : null, el("span", { class: "name" }, source.slice(at))];
 }
 
 function what(item) {
