@@ -18,6 +18,7 @@ from starlette.testclient import TestClient
 from starlette.types import Message
 from starlette.websockets import WebSocketDisconnect
 
+from rag.documents import SUFFIXES
 from speech.audio import decode, wav_bytes
 from tests.ui.scripted import ANSWER, Heard, Script
 from ui.guard import Guard
@@ -420,3 +421,7 @@ def test_a_question_goes_to_the_collection_that_is_named(client: TestClient, scr
     conversation = client.post("/api/conversations").json()["id"]
     client.post(f"/api/conversations/{conversation}/ask", json={"question": "When?", "collection": "papers"})
     assert script.assistant.collections == ["papers"]
+
+
+def test_the_page_is_told_which_files_it_may_offer(client: TestClient) -> None:
+    assert client.get("/api/state").json()["types"] == sorted(SUFFIXES)
