@@ -110,6 +110,7 @@ def _stand_back() -> None:
         return
     with contextlib.suppress(OSError, ValueError):  # a lower one is set already
         resource.setrlimit(resource.RLIMIT_AS, (_MAX_MEMORY, resource.getrlimit(resource.RLIMIT_AS)[1]))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.nice(_NICE)
 
 

@@ -28,6 +28,7 @@ Job = dict[str, Any]
 Reply = dict[str, Any]
 
 _MOST = 8  # processes
+_JOBS = 200  # after so many a process gives back the memory that its libraries have kept
 
 
 class Reader:
@@ -131,6 +132,10 @@ class Reader:
 
     def _give_back(self, process: _Process) -> None:
         process.since = time.monotonic()
+        process.jobs += 1
+        if process.jobs >= _JOBS:
+            process.end()
+            return
         with self._lock:
             self._waiting.append(process)
             if self._cleaner is None:
@@ -159,6 +164,7 @@ class _Process:
 
     def __init__(self) -> None:
         self.since = 0.0
+        self.jobs = 0
         self.late = False
         script = Path(__file__).with_name("extract.py")
         self._process = subprocess.Popen(

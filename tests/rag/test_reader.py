@@ -192,6 +192,18 @@ def test_processes_end_when_there_is_nothing_to_do(make: Callable[..., Reader], 
     assert "garden" in text(reader.read(page, name="a.csv"))
 
 
+def test_a_process_is_replaced_after_many_documents(
+    make: Callable[..., Reader], page: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rag.reader._JOBS", 2)
+    reader = make()
+    before = set(processes())
+    reader.read(page, name="a.csv")
+    assert len(set(processes()) - before) == 1
+    assert "garden" in text(reader.read(page, name="a.csv"))
+    assert set(processes()) <= before
+
+
 def test_close_leaves_no_process(make: Callable[..., Reader], page: Path) -> None:
     before = set(processes())
     reader = make()
