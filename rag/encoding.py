@@ -88,6 +88,10 @@ def _candidates(data: bytes, declared: str | None) -> Iterator[str]:
     if b"\x1b" not in data and b"\x00" not in data:  # else perhaps ISO-2022, UTF-16 or UTF-32
         yield "utf-8"
     if found := _chardet(data):
+        if (
+            found.startswith("mac") and found != "mac-cyrillic"
+        ):  # a guess at a few bytes; nobody writes these now
+            yield "cp1252"
         if found == "gb18030":  # the smallest of the family that holds the text
             yield from ("gb2312", "gbk")
         yield found

@@ -51,6 +51,11 @@ def test_encodings_of_short_texts(tmp_path: Path, text: str, encoding: str) -> N
     assert load_file(path, "a.txt")[0].page_content == text
 
 
+def test_a_short_table_from_a_german_office_is_no_icelandic_mac() -> None:
+    text = "Größe;Preis\nä;1,5\n"
+    assert decode(text.encode("cp1252")) == text
+
+
 def test_broken_bytes_cost_themselves_only() -> None:
     data = (GERMAN * 5).encode() + b"\xff" + (GERMAN * 5).encode()
     assert "öffnet" in decode(data)
