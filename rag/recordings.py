@@ -8,23 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-_SOUND = (
-    ".wav",
-    ".mp3",
-    ".m4a",
-    ".m4b",
-    ".aac",
-    ".flac",
-    ".ogg",
-    ".oga",
-    ".opus",
-    ".wma",
-    ".aif",
-    ".aiff",
-    ".amr",
-)
-_VIDEO = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg")
-RECORDINGS = frozenset((*_SOUND, *_VIDEO))
+_SOUND = "aac ac3 aif aiff amr ape au caf eac3 flac m4a m4b mp3 oga ogg opus tta wav wma wv"
+_VIDEO = "3gp avi m4v mkv mov mp4 mpeg mpg webm wmv"  # of which the sound is heard
+RECORDINGS = frozenset(f".{kind}" for kind in f"{_SOUND} {_VIDEO}".split())
 LENGTH = 30.0  # seconds of a stretch
 _PAUSE = 8.0  # seconds of silence that end one
 
