@@ -34,8 +34,8 @@ def pages(folders: Sequence[Path]) -> Iterator[list[str]]:
     ]
     lines: list[str] = []
     for path in cycle(files):
-        for paragraph in path.read_text(encoding="utf-8").split("\n\n"):
-            lines += textwrap.wrap(paragraph, LINE)
+        for line in textwrap.wrap(path.read_text(encoding="utf-8"), LINE):
+            lines.append(line)
             if sum(map(len, lines)) >= PAGE:
                 yield lines
                 lines = []
