@@ -72,12 +72,13 @@ def ask(
 
     `live`: print the answer there as it comes; `speak`: write its sound there too.
     """
-    from rag.assistant import Notice, Replaced, Sources, Standalone, Token
+    from rag.assistant import Nearest, Notice, Replaced, Sources, Standalone, Token
 
     if collection:
         engines.retriever(collection)  # one that is not there is refused before anything is said
     standalone = question
     documents: tuple[Document, ...] = ()
+    nearest: tuple[Document, ...] = ()
     done: Done | None = None
     with engines.assistant(wait=True).answer(question, collection=collection) as answer:
         for event in answer:
@@ -86,6 +87,8 @@ def ask(
                     standalone = event.question
                 case Sources():
                     documents = event.documents
+                case Nearest():
+                    nearest = event.documents
                 case Notice():
                     log.warning("%s", event.message)
                 case Replaced():
@@ -97,8 +100,9 @@ def ask(
                     done = event
     if done is None:
         raise EngineError("The answer ended before it was complete. Ask again.")
-    sources = [_source(document.metadata, document.page_content) for document in documents]
+    sources, near = ([_source(d.metadata, d.page_content) for d in some] for some in (documents, nearest))
     _print(live, "\n" + "".join(f"\n[{n}] {_place(source)}" for n, source in enumerate(sources, 1)) + "\n")
+    _print(live, "".join(f"The nearest that was found: {_place(source)}\n" for source in near))
     if speak is not None:
         _speak(engines, done.text, speak)
     return {
@@ -107,6 +111,7 @@ def ask(
         "answer": done.text,
         "answered": done.answered,
         "sources": sources,
+        "nearest": near,
         "confidence": done.confidence,
         "timings": {name: round(seconds, 4) for name, seconds in done.timings.items()},
         "engine": {"llm": done.engine, "embedder": engines.embedder.get().name},

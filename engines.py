@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 GIGABYTE = 1_000_000_000
+NEAREST = 2  # passages that are shown where the documents do not answer
 FIRST_DOCUMENTS = 30.0  # seconds that a question waits for an index which is still empty
 RETRY = 30.0  # seconds until a model server that was down is asked again
 EXTRACTIVE_NAME = "quotations"
@@ -553,6 +554,7 @@ class Engines:
             self.quoting,
             memory=self.settings.memory,
             notices=self._notices,
+            nearest=lambda question, collection: self.retriever(collection).search(question, NEAREST),
         )
 
     def _notices(self) -> list[str]:

@@ -69,6 +69,13 @@ class Replaced:
 
 
 @dataclass(frozen=True)
+class Nearest:
+    """Where the documents do not say: what of them lies nearest to the question. No answer is made of it."""
+
+    documents: tuple[Document, ...]
+
+
+@dataclass(frozen=True)
 class Done:
     """The whole answer. Not sent when the answer was closed before its end."""
 
@@ -82,7 +89,7 @@ class Done:
     engine: str = ""  # which language model wrote it
 
 
-Event = Standalone | Sources | Notice | Token | Replaced | Done
+Event = Standalone | Sources | Notice | Token | Replaced | Nearest | Done
 
 
 class Chain(Protocol):
@@ -172,8 +179,9 @@ class Answer(Iterator[Event]):
 class Assistant:
     """Answers questions with whatever can answer at the moment of asking.
 
-    `responder` gives the engine in force, `fallback` what quotes when that one fails. Nothing here belongs to
-    a person: the history comes with each question.
+    `responder` gives the engine in force, `fallback` what quotes when that one fails, each for a collection;
+    `nearest` gives the passages of a collection that lie nearest to a question, however far. Nothing here
+    belongs to a person: the history comes with each question.
     """
 
     def __init__(
@@ -183,11 +191,13 @@ class Assistant:
         *,
         memory: str = "buffer",
         notices: Callable[[], Sequence[str]] = tuple,
+        nearest: Callable[[str, str], Sequence[Document]] = lambda question, collection: (),
     ) -> None:
         self._responder = responder
         self._fallback = fallback
         self._memory = memory
         self._notices = notices
+        self._nearest = nearest
 
     def answer(
         self,
@@ -217,6 +227,9 @@ class Assistant:
                     told(Notice(notice))
                 turn = _Turn(question, list(history), fallback, self._memory, language or guess(question))
                 turn.run(responder, told)
+            if not turn.documents and (nearest := tuple(self._nearest(turn.standalone, collection))):
+                emit(Nearest(nearest))
+            emit(turn.done())
 
         return Answer(work)
 
@@ -239,7 +252,8 @@ class _Turn:
         self._language = language
         self._engine, self._quotes = "", False
         self._text = ""
-        self._documents: tuple[Document, ...] = ()
+        self.documents: tuple[Document, ...] = ()
+        self.standalone = question
         self._timings: dict[str, float] = {}
         self._begin = time.perf_counter()
 
@@ -252,7 +266,6 @@ class _Turn:
             if self._quotes:  # there is nothing to fall back to
                 raise
             self._replace(error, emit)
-        emit(self._done())
 
     def _replace(self, error: Exception, emit: Callable[[Event], None]) -> None:
         """The model failed, or cannot be had: say so, and answer with quotations."""
@@ -268,10 +281,10 @@ class _Turn:
         for part in responder.chain.stream(self._understand(responder, emit)):
             if "source_documents" in part:
                 self._mark("retrieval")
-                self._documents = tuple(part["source_documents"])
-                emit(Sources(self._documents))
+                self.documents = tuple(part["source_documents"])
+                emit(Sources(self.documents))
                 if responder.llm is not None:  # what quotes has cited already
-                    citer = Citer([document.page_content for document in self._documents])
+                    citer = Citer([document.page_content for document in self.documents])
             if "notice" in part:
                 emit(Notice(part["notice"]))
             for piece in citer.feed(part.get("result", "")) if citer else [part.get("result", "")]:
@@ -288,6 +301,7 @@ class _Turn:
         history = remember(self._history, self._memory, llm=responder.llm, on_notice=note)
         understood = understand(self._question, history, responder.llm, on_notice=note)
         self._mark("standalone")
+        self.standalone = understood.question
         emit(Standalone(understood.question, rewritten=understood.question != self._question))
         known = {"language": self._language, "heard": understood.heard}
         asked = {"query": understood.question, "chat_history": history}
@@ -304,14 +318,15 @@ class _Turn:
     def _mark(self, name: str) -> None:
         self._timings[name] = time.perf_counter() - self._begin
 
-    def _done(self) -> Done:
+    def done(self) -> Done:
+        """All of it, once it has run."""
         self._mark("total")
-        citations = cited_numbers(self._text, len(self._documents))
+        citations = cited_numbers(self._text, len(self.documents))
         return Done(
             text=self._text,
-            answered=bool(self._documents) and not says_unknown(self._text),
+            answered=bool(self.documents) and not says_unknown(self._text),
             citations=citations,
-            confidence=max((float(d.metadata.get("score", 0.0)) for d in self._documents), default=0.0),
+            confidence=max((float(d.metadata.get("score", 0.0)) for d in self.documents), default=0.0),
             timings=dict(self._timings),
             engine=self._engine,
         )

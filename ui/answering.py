@@ -8,13 +8,13 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
 from langchain_core.documents import Document
 
-from rag.assistant import Done, Event, Notice, Replaced, Sources, Standalone, Token
+from rag.assistant import Done, Event, Nearest, Notice, Replaced, Sources, Standalone, Token
 from ui.conversations import Conversations, Passage, Turn
 from ui.quotes import marked
 from ui.services import Answer
@@ -273,6 +273,8 @@ def keep(turn: Turn, event: Event) -> Turn:
             return replace(turn, standalone=question if rewritten else "")
         case Sources(documents):
             return replace(turn, sources=tuple(map(passage_of, documents)))
+        case Nearest(documents):
+            return replace(turn, nearest=tuple(map(passage_of, documents)))
         case Notice(message):
             return replace(turn, notices=(*turn.notices, message))
         case Token(text):
@@ -297,7 +299,9 @@ def line_of(event: Event, turn: Turn) -> Line:
         case Standalone():
             return {"type": "standalone", "question": turn.standalone}
         case Sources():
-            return {"type": "sources", "sources": shown_sources(turn)}
+            return {"type": "sources", "sources": shown_passages(turn.sources, turn.answer)}
+        case Nearest():
+            return {"type": "nearest", "sources": shown_passages(turn.nearest)}
         case Notice(message):
             return {"type": "notice", "message": message}
         case Token(text):
@@ -310,11 +314,13 @@ def line_of(event: Event, turn: Turn) -> Line:
 
 def shown(turn: Turn) -> dict[str, Any]:
     """A turn as the page reads it."""
-    return asdict(turn) | {"sources": shown_sources(turn)}
+    passages = {"sources": shown_passages(turn.sources, turn.answer), "nearest": shown_passages(turn.nearest)}
+    return asdict(turn) | passages
 
 
-def shown_sources(turn: Turn) -> list[dict[str, Any]]:
-    return [asdict(passage) | {"pieces": marked(passage.text, turn.answer)} for passage in turn.sources]
+def shown_passages(passages: Sequence[Passage], answer: str = "") -> list[dict[str, Any]]:
+    """Passages as the page reads them, what the answer quotes of each marked."""
+    return [asdict(passage) | {"pieces": marked(passage.text, answer)} for passage in passages]
 
 
 def passage_of(document: Document) -> Passage:

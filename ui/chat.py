@@ -1,7 +1,7 @@
 """Conversations: ask, stop, ask again, read, rate, export. It does not know how an answer is made or shown.
 
 An answer leaves as a stream of JSON lines: {"type": "turn" | "standalone" | "sources" | "notice" | "token" |
-"replaced" | "done" | "failed", …}. When the page leaves, or asks to stop, the `Answer` is closed.
+"replaced" | "nearest" | "done" | "failed", …}. When the page leaves, or asks to stop, the `Answer` is closed.
 """
 
 from __future__ import annotations

@@ -56,6 +56,7 @@ class Turn:
     state: str = "running"  # running, done, stopped (by hand), interrupted (by voice), failed
     standalone: str = ""  # the question as it was understood, if that differs
     sources: tuple[Passage, ...] = ()
+    nearest: tuple[Passage, ...] = ()  # where there are no sources: what lies nearest to the question
     notices: tuple[str, ...] = ()
     answered: bool = False
     confidence: float = 0.0
@@ -202,7 +203,8 @@ def _dump(turn: Turn) -> str:
 
 def _load(identifier: int, body: str) -> Turn:
     fields = json.loads(body)
-    fields["sources"] = tuple(map(_passage, fields["sources"]))
+    for name in ("sources", "nearest"):
+        fields[name] = tuple(map(_passage, fields.get(name, ())))
     fields["notices"] = tuple(fields["notices"])
     return Turn(**fields, id=identifier)
 

@@ -255,3 +255,18 @@ def test_no_recording_plays_into_an_open_microphone(interview: Site, ask: Ask) -
     page.evaluate(play)
     expect(page.locator(".toast").filter(has_text="the microphone would hear it")).to_be_visible()
     assert page.evaluate("document.querySelector('#page-view audio').paused")
+
+
+def test_where_the_documents_do_not_say_the_nearest_page_is_a_click_away(handbook: Site, ask: Ask) -> None:
+    assistant = handbook.script.assistant
+    assistant.nearest, assistant.documents = assistant.documents, ()
+    assistant.text = "I could not find that in the documents."
+    page = handbook.open()
+    ask(page, "Who painted the ceiling?")
+    expect(page.locator("#chat .answer-done")).to_have_text(assistant.text)
+    expect(page.locator("#chat .how summary")).to_have_text("not in the documents")
+    for _ in range(2):  # once more after a reload
+        expect(page.locator("#sources .nearest")).to_contain_text("The documents do not say.")
+        page.locator("#sources .card .head").click()
+        expect(page.locator("#page-view .marked-passage i").first).to_be_visible(timeout=TIMEOUT)
+        handbook.open(page)

@@ -17,6 +17,7 @@ from rag.assistant import (
     Assistant,
     Done,
     Event,
+    Nearest,
     Notice,
     Replaced,
     Responder,
@@ -92,6 +93,26 @@ def test_events_come_in_order_and_done_sums_them_up() -> None:
     assert (done.answered, done.citations, done.confidence, done.engine) == (True, (1,), 0.9, "quotations")
     times = [done.timings[name] for name in ("standalone", "retrieval", "first_token", "total")]
     assert times == sorted(times)
+
+
+def test_where_the_documents_do_not_say_the_nearest_is_told() -> None:
+    silent = quoting(Scripted("That is not in the documents.", documents=()))
+    asked: list[tuple[str, str]] = []
+
+    def nearest(question: str, collection: str) -> list[Document]:
+        asked.append((question, collection))
+        return [GARDEN]
+
+    history = [HumanMessage("When does the garden open?"), AIMessage("At nine. [1]")]
+    assistant = Assistant(lambda _: silent, lambda _: silent, nearest=nearest)
+    *_, last, done = assistant.answer("And when does it close?", history, collection="handbooks")
+    assert last == Nearest((GARDEN,))
+    assert isinstance(done, Done)
+    assert (done.answered, done.confidence) == (False, 0.0)
+    assert asked == [("And when does the garden close?", "handbooks")]
+    found = quoting(Scripted("At nine. [1]"))
+    events = list(Assistant(lambda _: found, lambda _: found, nearest=nearest).answer("When?"))
+    assert not any(isinstance(event, Nearest) for event in events)
 
 
 def test_a_models_sentences_are_cited() -> None:

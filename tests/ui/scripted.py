@@ -13,7 +13,7 @@ import numpy as np
 from langchain_core.documents import Document
 from langchain_core.messages import BaseMessage
 
-from rag.assistant import Answer, Done, Event, Notice, Sources, Standalone, Token
+from rag.assistant import Answer, Done, Event, Nearest, Notice, Sources, Standalone, Token
 from rag.store import Page, Source
 from speech.audio import AudioChunk, Samples
 from speech.turn import Speaker
@@ -61,6 +61,7 @@ class ScriptedAssistant:
     text: str = ANSWER
     pause: float = 0.01
     documents: tuple[Document, ...] = field(default_factory=passages)
+    nearest: tuple[Document, ...] = ()
     notices: tuple[str, ...] = ()
     asked: list[tuple[str, list[BaseMessage]]] = field(default_factory=list)
     collections: list[str] = field(default_factory=list)  # that each question was limited to
@@ -98,11 +99,13 @@ class ScriptedAssistant:
             time.sleep(self.pause)
             yield Token(word if number == 0 else f" {word}")
         total = time.perf_counter() - begun
+        if self.nearest:
+            yield Nearest(self.nearest)
         yield Done(
             self.text,
-            answered=True,
-            citations=(1, 2),
-            confidence=0.92,
+            answered=bool(self.documents),
+            citations=(1, 2) if self.documents else (),
+            confidence=0.92 if self.documents else 0.0,
             timings={"standalone": 0.001, "retrieval": 0.012, "first_token": self.pause, "total": total},
             engine="scripted",
         )

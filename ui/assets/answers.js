@@ -96,6 +96,9 @@ const handlers = {
     run.view.notice(reason);
     draw(run);
   },
+  nearest(run, { sources }) {
+    showSources(sources, false);
+  },
   done(run, { turn }) {
     run.over = true;
     run.text = turn.answer;

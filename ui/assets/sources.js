@@ -44,7 +44,7 @@ export function showSources(sources, answered = null) {
 }
 
 export function showSourcesOf(turn) {
-  showSources(turn.sources, turn.state === "done" ? turn.answered : null);
+  showSources(turn.sources.length ? turn.sources : turn.nearest ?? [], turn.state === "done" ? turn.answered : null);
 }
 
 function card(source, index) {

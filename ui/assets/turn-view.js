@@ -118,7 +118,7 @@ export class TurnView {
       button("Hear the answer", { icon: "play", class: "plain replay", onclick: () => this.acts.replay(this) }),
       button("Answer again", { icon: "again", class: "plain regenerate", onclick: () => this.acts.newest(this) && this.acts.ask(turn.question, { again: this }) }),
       ...this.#rating(turn),
-      turn.sources.length ? button("Show the sources of this answer", { icon: "book", class: "plain", onclick: () => openSources(turn) }) : null,
+      turn.sources.length || turn.nearest?.length ? button("Show the sources of this answer", { icon: "book", class: "plain", onclick: () => openSources(turn) }) : null,
     );
     return turn.engine ? [actions, this.#how(turn)] : [actions];
   }
@@ -152,6 +152,6 @@ function openSources(turn) {
 }
 
 function confidence(turn) {
-  if (!turn.sources.length) return "nothing found";
+  if (!turn.sources.length) return "not in the documents";
   return `${sureness(turn.confidence)} · ${seconds(turn.timings.total ?? 0)}`;
 }
