@@ -12,7 +12,7 @@ import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rag.folders import hash_file, path_of
 from rag.reader import Reader
@@ -36,13 +36,14 @@ RECORDINGS = {
     ".mp4": "video/mp4",
     ".webm": "video/webm",
 }
+PICTURES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp"})
 WIDTHS = (600, 900, 1200, 1600, 2000)  # pixels of an image; few, so that one that was drawn serves again
 _SECONDS = 10.0  # that drawing a page, or finding its words, may take
 _KEPT = 48  # images
 _ERRORS = {
     "timeout": "This page takes too long to draw.",
     "crashed": "This page made the program that draws it crash.",
-    "no_page": "This page cannot be drawn: the PDF's page is broken or has no size.",
+    "no_page": "This page cannot be drawn: it is broken, or has no size.",
     "failed": "This page cannot be drawn.",
 }
 
@@ -62,12 +63,20 @@ class Original:
     content_hash: str
 
     @property
-    def is_pdf(self) -> bool:
-        return self.path.suffix.lower() == ".pdf"
+    def kind(self) -> Literal["pdf", "picture", "audio", "video"] | None:
+        """As what it can be shown; None: as its text alone."""
+        suffix = self.path.suffix.lower()
+        if suffix == ".pdf":
+            return "pdf"
+        if suffix in PICTURES:
+            return "picture"
+        if not self.media_type:
+            return None
+        return "video" if self.media_type.startswith("video/") else "audio"
 
     @property
-    def recording(self) -> str:
-        """The media type of a recording; "" for any other file."""
+    def media_type(self) -> str:
+        """Of a recording; "" for any other file."""
         return RECORDINGS.get(self.path.suffix.lower(), "")
 
 
@@ -92,7 +101,7 @@ def _is_same(record: Source, path: Path, size: int, mtime_ns: int) -> bool:
 
 
 class PageImages:
-    """Pages of PDFs as images, and the places of their words. Any thread may call it; others wait.
+    """Pages of PDFs and pictures as images, and the places of words. Any thread may call it; others wait.
 
     It has a reader of its own, so that nobody who looks at a page waits for one that is being indexed.
     """
@@ -102,12 +111,12 @@ class PageImages:
         self._lock = threading.Lock()
         self._kept: OrderedDict[tuple[str, int, int], bytes] = OrderedDict()
 
-    def image(self, pdf: Original, page: int, width: int) -> bytes:
+    def image(self, file: Original, page: int, width: int) -> bytes:
         """Page `page` (from 1) as a JPEG at least `width` pixels wide, up to the largest. `OriginalError`."""
-        key = (pdf.content_hash, page, image_width(width))
+        key = (file.content_hash, page, image_width(width))
         with self._lock:
             if key not in self._kept:
-                self._kept[key] = self._draw(pdf.path, *key[1:])
+                self._kept[key] = self._draw(file.path, *key[1:])
             self._kept.move_to_end(key)
             while len(self._kept) > _KEPT:
                 self._kept.popitem(last=False)

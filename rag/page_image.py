@@ -1,4 +1,4 @@
-"""Runs in a reader's process (see `rag.extract`): a page of a PDF → its image, and where its words stand.
+"""Runs in a reader's process (see `rag.extract`): a page → its image, and where its words stand.
 
 The text in the index is not what PDFium gives for the page: words that a line end had cut are whole again,
 and running lines are gone. So the two are aligned: word by word, and between two words that agree letter by
@@ -21,6 +21,8 @@ from typing import Any, Literal, NamedTuple
 
 _MAX_PIXELS = 12_000_000
 _MAX_SIDE = 12_000  # pixels
+_MAX_PICTURE = 100_000_000  # pixels
+_PICTURES = ("PNG", "JPEG", "TIFF", "WEBP")
 _QUALITY = 88  # of the JPEG, which is a tenth of the PNG in time and size, and as readable
 _PIECES = re.compile(r"(?:[\xad\ufffe\x02]\s+|\S)+")  # a hyphen that only the line end needed joins two lines
 _WORDS = re.compile(r"\w+")
@@ -54,19 +56,43 @@ class Letter:
 
 
 def read_image(path: str, number: int, width: int) -> dict[str, Any]:
-    """{"jpeg": base64, "width", "height"} of page `number`, from 1; or {"error"}.
+    """{"jpeg": base64, "width", "height"} of page `number`, from 1, of a PDF or a picture; or {"error"}.
 
-    width: pixels, about; less where the page would have too many.
+    width: pixels, about; less where the page would have too many, or a picture has not as many.
     """
+    image = _drawn(path, number, width) if path.lower().endswith(".pdf") else _picture(path, number, width)
+    if image is None:
+        return {"error": "no_page"}
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=_QUALITY, subsampling=0)
+    return {"jpeg": base64.b64encode(file.getvalue()).decode(), "width": image.width, "height": image.height}
+
+
+def _drawn(path: str, number: int, width: int) -> Any:
     with opened(path, number) as page:
         if page is None:
-            return {"error": "no_page"}
+            return None
         across, down = page.get_size()
         scale = min(width / across, math.sqrt(_MAX_PIXELS / (across * down)), _MAX_SIDE / max(across, down))
-        image = page.render(scale=scale).to_pil().convert("RGB")
-        file = io.BytesIO()
-        image.save(file, "JPEG", quality=_QUALITY, subsampling=0)
-    return {"jpeg": base64.b64encode(file.getvalue()).decode(), "width": image.width, "height": image.height}
+        return page.render(scale=scale).to_pil().convert("RGB")
+
+
+def _picture(path: str, number: int, width: int) -> Any:
+    """The right way up; what is transparent is paper."""
+    from PIL import Image, ImageOps
+
+    Image.MAX_IMAGE_PIXELS = None  # its own limit warns first; ours refuses
+    try:
+        with Image.open(path, formats=_PICTURES) as image:
+            if number > 1:
+                image.seek(number - 1)
+            if image.width * image.height > _MAX_PICTURE:
+                return None
+            upright = ImageOps.exif_transpose(image).convert("RGBA")
+    except (OSError, EOFError, SyntaxError, ValueError):
+        return None
+    upright.thumbnail((min(width, _MAX_SIDE), _MAX_SIDE))
+    return Image.alpha_composite(Image.new("RGBA", upright.size, "white"), upright).convert("RGB")
 
 
 def read_words(path: str, number: int, text: str, start: int, end: int) -> dict[str, Any]:

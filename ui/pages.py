@@ -33,10 +33,10 @@ def page_routes(services: Services, images: PageImages) -> APIRouter:
         record = services.record(source)
         return find_original(record) if record is not None else None
 
-    def pdf(source: str) -> Original:
+    def drawable(source: str, *kinds: str) -> Original:
         found = original(source)
-        if found is None or not found.is_pdf:
-            raise OriginalError("This document has no page that could be drawn; this is its text.")
+        if found is None or found.kind not in kinds:
+            raise OriginalError("This document has no page that could be drawn. This is its text.")
         return found
 
     @router.get("/page")
@@ -50,16 +50,18 @@ def page_routes(services: Services, images: PageImages) -> APIRouter:
         found = view(services.pages(source), start=start, end=end, number=number, page=page)
         if found is None:
             return refuse(404, GONE)
+        kind, reason = None, ""
         try:
-            shown = _shown(original(source))
+            if (file := original(source)) is not None:
+                kind = file.kind
         except OriginalError as error:
-            shown = {"original": None, "reason": str(error)}
-        return JSONResponse({"source": source, **asdict(found), **shown})
+            reason = str(error)
+        return JSONResponse({"source": source, **asdict(found), "original": kind, "reason": reason})
 
     @router.get("/page/image")
     def image(request: Request, source: Name, page: Number, width: Number = 1200) -> Response:
         try:
-            file = pdf(source)
+            file = drawable(source, "pdf", "picture")
             tag = _tag(file, page, image_width(width))
             headers = {"ETag": tag, "Cache-Control": _REVALIDATE}
             if tag in request.headers.get("if-none-match", ""):
@@ -74,7 +76,7 @@ def page_routes(services: Services, images: PageImages) -> APIRouter:
         if text is None:
             return refuse(404, GONE)
         try:
-            return JSONResponse({"words": images.words(pdf(source), text, start, end)})
+            return JSONResponse({"words": images.words(drawable(source, "pdf"), text, start, end)})
         except OriginalError as error:
             return refuse(404, error)
 
@@ -84,19 +86,11 @@ def page_routes(services: Services, images: PageImages) -> APIRouter:
             file = original(source)
         except OriginalError as error:
             return refuse(404, error)
-        if file is None or not file.recording:
+        if file is None or not file.media_type:
             return refuse(404, "This document is not a recording.")
-        return FileResponse(file.path, media_type=file.recording, headers={"Cache-Control": _REVALIDATE})
+        return FileResponse(file.path, media_type=file.media_type, headers={"Cache-Control": _REVALIDATE})
 
     return router
-
-
-def _shown(original: Original | None) -> dict[str, str | None]:
-    """How the original can be shown beside its text."""
-    kind = None
-    if original is not None:
-        kind = "pdf" if original.is_pdf else original.recording.partition("/")[0] or None
-    return {"original": kind, "reason": ""}
 
 
 def _tag(file: Original, page: int, width: int) -> str:

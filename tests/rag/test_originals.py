@@ -48,7 +48,7 @@ def test_a_file_is_shown_while_it_is_what_was_indexed(tmp_path: Path) -> None:
     record = record_of(path)
     original = find_original(record)
     assert original == Original(path, record.content_hash)
-    assert (original.recording, original.is_pdf) == ("audio/mpeg", False)
+    assert (original.kind, original.media_type) == ("audio", "audio/mpeg")
     os.utime(path, ns=(1, 1))  # copied back from somewhere: the same content
     assert find_original(record) == original
     path.write_bytes(b"other")
@@ -75,7 +75,7 @@ def test_nothing_that_could_hold_a_script_is_a_recording(tmp_path: Path, name: s
     (tmp_path / name).write_bytes(b"x")
     original = find_original(record_of(tmp_path / name))
     assert original
-    assert original.recording == ""
+    assert (original.kind, original.media_type) == (None, "")
 
 
 def test_an_image_is_drawn_once(tmp_path: Path, images: PageImages) -> None:

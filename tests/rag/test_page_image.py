@@ -5,7 +5,10 @@ from __future__ import annotations
 import base64
 import io
 import random
+import struct
+import zlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -157,6 +160,40 @@ def test_what_is_aligned_is_the_same_and_in_order(words: list[str], gaps: list[s
 
 def test_ligatures_accents_and_case_are_no_difference() -> None:
     assert align("find CAFÉ", "ﬁnd cafe\u0301") == [0, 0, 1, 2, None, 4, 5, 6, 7]
+
+
+def _pixel(drawn: dict[str, Any], x: int, y: int) -> tuple[int, ...]:
+    image = Image.open(io.BytesIO(base64.b64decode(drawn["jpeg"])))
+    return tuple(round(value / 255) for value in image.getpixel((x, y)))  # type: ignore[union-attr]
+
+
+def test_a_picture_is_its_own_page(tmp_path: Path) -> None:
+    pages = [Image.new("RGB", (800, 400), colour) for colour in ("red", "blue")]
+    pages[0].save(tmp_path / "a.tiff", save_all=True, append_images=pages[1:])
+    second = read_image(str(tmp_path / "a.tiff"), 2, 600)
+    assert (second["width"], second["height"], _pixel(second, 300, 150)) == (600, 300, (0, 0, 1))
+    assert read_image(str(tmp_path / "a.tiff"), 3, 600) == {"error": "no_page"}
+    Image.new("LA", (40, 20)).save(tmp_path / "clear.png")  # never larger than it is, and on paper
+    clear = read_image(str(tmp_path / "clear.png"), 1, 600)
+    assert (clear["width"], _pixel(clear, 5, 5)) == (40, (1, 1, 1))
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    pages[0].save(tmp_path / "photo.jpg", exif=turned)
+    assert read_image(str(tmp_path / "photo.jpg"), 1, 200)["height"] == 400
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.webp"])
+def test_what_is_no_picture_or_a_huge_one_is_refused(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    for data in (b"", b"<svg onload=alert(1)>", b"GIF89a" + bytes(40), _png_header(40_000, 40_000)):
+        path.write_bytes(data)
+        assert read_image(str(path), 1, 600) == {"error": "no_page"}
+
+
+def _png_header(width: int, height: int) -> bytes:
+    """What says that so many pixels follow; none do."""
+    head = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + head + struct.pack(">I", zlib.crc32(head))
 
 
 # Hostile pages

@@ -71,7 +71,11 @@ function put(...nodes) {
 }
 
 function isImage() {
-  return state.page.original === "pdf" && state.kind === "page";
+  return isDrawable(state.page) && state.kind === "page";
+}
+
+function isDrawable({ original }) {
+  return original === "pdf" || original === "picture";
 }
 
 function head(page) {
@@ -89,13 +93,13 @@ function head(page) {
       el("span", { class: "place" }, title(page)),
       button("Next page", { icon: "right", ...turn(turns[1]) }),
     ),
-    page.original === "pdf" ? el("div", { class: "kinds" }, ...kinds()) : "",
+    isDrawable(page) ? el("div", { class: "kinds" }, ...kinds()) : "",
   );
 }
 
 // Where the pages before and after are: of an image the next page, of a text its next part; null: nowhere.
 function steps(page) {
-  if (page.original === "pdf" && state.kind === "page") {
+  if (isDrawable(page) && state.kind === "page") {
     return [page.page > 1 ? { page: page.page - 1 } : null, page.page < page.pages ? { page: page.page + 1 } : null];
   }
   return [page.number > 0 ? { number: page.number - 1 } : null, page.number + 1 < page.count ? { number: page.number + 1 } : null];
@@ -142,7 +146,7 @@ function isWhole() {
 // The image
 
 function imageOf(source, page) {
-  const name = `${title(page)} of ${page.source}`;
+  const name = [title(page), page.source].filter(Boolean).join(" of ");
   const image = el("img", { alt: `Image of ${name}`, draggable: "false" });
   const layers = ["marked-passage", "marked-quote", "marked-said", "underline"].map((kind) => el("div", { class: `layer ${kind}` }));
   const sheet = el("div", { class: state.large ? "sheet large" : "sheet" }, image, el("div", { class: "marks", "aria-hidden": "true" }, ...layers));
@@ -153,10 +157,9 @@ function imageOf(source, page) {
 // Once the box is on the page, so that its width is known.
 async function draw(box) {
   const { source, page } = state;
-  const name = { source: page.source, page: page.page };
+  const name = { source: page.source, page: page.page ?? 1 };
   const width = Math.ceil(box.querySelector(".sheet").clientWidth * Math.min(devicePixelRatio, SHARPEST));
-  const words = page.passage ? api(`/api/page/words?${new URLSearchParams({ ...name, start: source.start, end: source.end })}`) : null;
-  const drawn = words?.catch(() => ({ words: [] })); // what is wrong with the page, its image tells
+  const words = page.passage && page.original === "pdf" ? wordsOf(source, name) : [];
   try {
     const image = await api(`/api/page/image?${new URLSearchParams({ ...name, width })}`, { raw: true });
     await fill(box.querySelector("img"), await image.blob());
@@ -164,14 +167,23 @@ async function draw(box) {
     if (box.isConnected) show(source, { ...page, original: null, reason: error.message });
     return;
   }
-  if (!words || !box.isConnected) return;
-  state.words = (await drawn).words;
+  if (!page.passage || !box.isConnected) return;
+  state.words = await words;
   if (!state.words.length) box.before(note("These words cannot be marked on the page. They are under Text."));
   const quotes = isWhole() ? quotesOf(source) : [];
   mark("marked-passage", [[source.start, source.end]]);
   for (const kind of ["marked-quote", "underline"]) mark(kind, quotes);
   goTo(box.querySelector(".marked-quote i") ?? box.querySelector(".marked-passage i"));
   showSaid();
+}
+
+// What is wrong with a page, its image tells.
+async function wordsOf({ start, end }, name) {
+  try {
+    return (await api(`/api/page/words?${new URLSearchParams({ ...name, start, end })}`)).words;
+  } catch {
+    return [];
+  }
 }
 
 async function fill(image, blob) {
