@@ -106,9 +106,9 @@ function steps(page) {
 }
 
 function title(page) {
-  if (page.page === null) return page.count > 1 ? `part ${page.number + 1} of ${page.count}` : "";
   const place = placeOf(page);
-  return place.endsWith(` ${page.page}`) ? `${place} of ${page.pages}` : place;
+  if (page.page !== null) return place.endsWith(` ${page.page}`) ? `${place} of ${page.pages}` : place;
+  return [place, page.count > 1 ? `part ${page.number + 1} of ${page.count}` : ""].filter(Boolean).join(", ");
 }
 
 function kinds() {
