@@ -49,7 +49,8 @@ lint: setup-dev
 
 test: lint
 	$(BIN)/pytest -n auto --dist loadfile --ignore tests/browser
-	$(BIN)/pytest tests/browser
+	$(BIN)/pytest -n auto --dist loadfile -m "not alone" tests/browser
+	$(BIN)/pytest -m alone tests/browser
 
 soak: setup-dev
 	$(BIN)/python scripts/soak.py

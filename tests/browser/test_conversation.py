@@ -71,6 +71,7 @@ def test_a_quotation_deep_in_a_long_page_is_scrolled_to(site: Site, ask: Ask) ->
     expect(page.locator("#page-view mark mark")).to_be_in_viewport()
 
 
+@pytest.mark.alone
 def test_stop_freezes_text_and_sound_at_once(site: Site, ask: Ask) -> None:
     site.script.assistant.pause = 0.05
     site.script.assistant.text = " ".join(f"Sentence number {n} is said." for n in range(60))

@@ -132,6 +132,7 @@ def test_a_hostile_document_asks_for_nothing_and_becomes_nothing(
         assert page.title() == "Parley"
 
 
+@pytest.mark.alone
 def test_the_voice_begins_while_the_model_still_writes(visitor: Browser, writing: str) -> None:
     with opened(visitor, writing) as page:
         expect(page.locator("#engines")).to_contain_text("remote")
@@ -150,6 +151,7 @@ def test_the_voice_begins_while_the_model_still_writes(visitor: Browser, writing
         assert "falling branches" in done.inner_text()
 
 
+@pytest.mark.alone
 def test_stop_is_silence_and_no_further_token(visitor: Browser, writing: str) -> None:
     with opened(visitor, writing) as page:
         page.locator("#question textarea").fill("When does the garden open?")

@@ -54,6 +54,7 @@ def talk(page: Page) -> None:
     expect(page.locator("#talk")).to_have_attribute("data-state", "listening")
 
 
+@pytest.mark.alone
 def test_a_person_asks_hears_interrupts_and_goes_on(hearing: Callable[..., Browser], writing: str) -> None:
     person = hearing(silence(2), spoken(QUESTION), silence(4), spoken("No, I meant the library"), silence(1))
     with opened(person, writing) as page:
@@ -84,6 +85,7 @@ def test_a_person_asks_hears_interrupts_and_goes_on(hearing: Callable[..., Brows
         assert page.locator("#chat .turn .body").first.inner_text() == heard
 
 
+@pytest.mark.alone
 def test_a_sound_without_words_only_pauses_the_answer(
     hearing: Callable[..., Browser], tmp_path: Path
 ) -> None:

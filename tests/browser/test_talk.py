@@ -216,6 +216,7 @@ def idle(page: Page) -> None:
 # The microphone
 
 
+@pytest.mark.alone
 def test_talk_sends_the_microphone_in_order_at_16_khz(server: Server) -> None:
     begin(server)
     server.until(lambda: len(server.frames) >= 70)
@@ -269,6 +270,7 @@ def test_states_are_shown_and_announced(server: Server) -> None:
     expect(page.locator("meter.level")).to_be_hidden()
 
 
+@pytest.mark.alone
 def test_announcements_wait_for_the_person_and_for_each_other(server: Server) -> None:
     page = server.page
     begin(server)
@@ -564,6 +566,7 @@ def elsewhere(browser: Browser, script: Script) -> Iterator[Page]:
         other.close()
 
 
+@pytest.mark.alone
 def test_over_plain_http_talk_says_what_to_do_and_answers_are_still_heard(elsewhere: Page, ask: Ask) -> None:
     page = elsewhere
     assert not page.evaluate("window.isSecureContext")
@@ -658,6 +661,7 @@ def test_a_server_that_refuses_is_quoted(server: Server) -> None:
 # What is played
 
 
+@pytest.mark.alone
 def test_every_sample_is_played_once_and_in_order(server: Server, tap: Tap) -> None:
     page, samples = server.page, noise(1.0)
     begin_turn(page)
@@ -677,6 +681,7 @@ def test_every_sample_is_played_once_and_in_order(server: Server, tap: Tap) -> N
     assert 0 <= first[0]["latency"] < 1
 
 
+@pytest.mark.alone
 def test_it_pauses_at_once_and_goes_on_at_the_very_sample(server: Server, tap: Tap) -> None:
     page, samples = server.page, noise(1.5)
     begin_turn(page)
@@ -756,6 +761,7 @@ def test_what_is_replaced_is_dropped_and_the_turn_counts_anew(server: Server, ta
     assert server.said("playing")[-1]["samples"] == len(right)
 
 
+@pytest.mark.alone
 def test_a_gap_within_a_turn_is_counted(server: Server) -> None:
     page = server.page
     page.keyboard.press("Shift")
@@ -792,6 +798,7 @@ def tone(seconds: np.ndarray) -> np.ndarray:
     return np.asarray(np.round(8_000 * np.sin(2 * np.pi * 500 * seconds)))
 
 
+@pytest.mark.alone
 def test_marks_come_when_they_are_heard(server: Server) -> None:
     page = server.page
     page.keyboard.press("Shift")
@@ -821,6 +828,7 @@ def test_marks_come_when_they_are_heard(server: Server) -> None:
         assert at <= mark["played"] <= at + latency + 0.15
 
 
+@pytest.mark.alone
 def test_frames_carry_what_the_loudspeaker_plays(server: Server) -> None:
     page = server.page
     begin(server, state="speaking")
