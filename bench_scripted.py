@@ -10,9 +10,10 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import uvicorn
@@ -20,10 +21,21 @@ from langchain_core.documents import Document
 from langchain_core.messages import BaseMessage
 
 from rag.assistant import Answer, Done, Event, Sources, Standalone, Token
+from rag.questions import Row
 from speech.audio import AudioChunk, Samples
 from speech.tts import Synthesizer
 from speech.turn import Speaker, warm
-from ui.services import EngineState, LibraryItem, Progress, Services, SpeakRequest, Voice
+from ui.services import (
+    Choice,
+    EngineState,
+    LibraryItem,
+    Progress,
+    Services,
+    SpeakRequest,
+    Told,
+    Trial,
+    Voice,
+)
 
 QUESTION = "When does the garden open?"
 SENTENCE = "The garden opens every day at eight in the morning, and closes when the sun goes down. "
@@ -106,6 +118,23 @@ class _Library:
         raise RuntimeError("There is nothing to remove.")
 
 
+class _Evaluation:
+    def choices(self) -> Sequence[Choice]:
+        return ()
+
+    def mute(self) -> str:
+        return "Nothing is measured here."
+
+    def sample(self) -> Sequence[Row]:
+        return ()
+
+    def run(self, trial: Trial, told: Told, busy: Callable[[], bool]) -> dict[str, Any]:
+        raise RuntimeError("There is nothing to measure.")
+
+    def propose(self, count: int, without: Collection[str], told: Told) -> Sequence[Row]:
+        raise RuntimeError("There is nothing to ask about.")
+
+
 def scripted_services(data: Path, *, sentences: int = 2) -> Services:
     """Services with espeak-ng's voice, or a tone of their own for pages that wish a number as language."""
     from speech.tts import open_synthesizer
@@ -132,6 +161,7 @@ def scripted_services(data: Path, *, sentences: int = 2) -> Services:
         engines=lambda: [EngineState("asr", "scripted", "ready")],
         suggestions=lambda: [QUESTION],
         data=data,
+        evaluation=_Evaluation(),
     )
 
 

@@ -124,10 +124,11 @@ def measure(engines: Engines, plan: Plan, progress: Progress | None = None) -> R
     if progress is not None:
         progress(len(plan.rows), len(plan.rows), "")
     runs = [run for contender in contenders for run in contender.runs]
-    return _report(plan, runs, time.perf_counter() - began)
+    return make_report(plan, runs, time.perf_counter() - began)
 
 
-def _report(plan: Plan, runs: list[Run], seconds: float) -> Report:
+def make_report(plan: Plan, runs: list[Run], seconds: float) -> Report:
+    """What the runs of one plan say: those of the settings in force first, typed before spoken."""
     from rag.advice import advise
     from rag.compare import compare
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from certificates import certificate, invitation, links, near
 from engines import EXTRACTIVE_NAME, GIGABYTE, EngineError, Engines
+from evaluating import PageEvaluation
 from live_library import LiveLibrary
 from settings import Settings
 
@@ -194,6 +195,7 @@ class Serving:
             suggestions=lambda: self._suggested,
             data=settings.data,
             record=self._record,
+            evaluation=PageEvaluation(engines),
             agree=engines.agree_to_download,
             users=settings.users,
             local_only=_is_loopback(settings.host),

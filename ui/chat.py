@@ -9,13 +9,10 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import secrets
 import threading
-import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import asdict, replace
 from functools import partial
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -28,6 +25,7 @@ from starlette.types import Receive, Scope, Send
 from speech.audio import wav_bytes
 from ui.answering import Line, Running, shown
 from ui.conversations import Conversations, Turn, as_markdown, messages
+from ui.feedback import Feedback
 from ui.metrics import Metrics
 from ui.services import Services, SpeakRequest, UiError
 from ui.spoken import Spoken
@@ -87,7 +85,7 @@ class Chat:
         self._services, self.store, self._voices, self._metrics = services, store, voices, metrics
         self._running: dict[str, Running] = {}  # conversation → its latest answer
         self._lock = threading.Lock()
-        self._feedback = Feedback(services.data / "feedback.jsonl")
+        self.feedback = Feedback(services.data / "feedback.jsonl")
 
     def begin(
         self, owner: str, conversation: str, ask: Ask, deliver: Callable[[Line | None], None]
@@ -125,6 +123,12 @@ class Chat:
         timed = partial(self._metrics.turn, spoken=by_voice)
         return Running(answer, Turn(question), self.store, spoken, deliver, timed=timed)
 
+    @property
+    def answering(self) -> bool:
+        """Whether anybody waits for the rest of an answer."""
+        with self._lock:
+            return any(not running.ended for running in self._running.values())
+
     def adopt(self, conversation: str, running: Running) -> None:
         """This is what answers in the conversation now."""
         with self._lock:
@@ -153,14 +157,14 @@ class Chat:
         turns = self.store.turns(owner, conversation)
         return next((turn for turn in turns if turn.id == identifier), None)
 
-    def rate(self, conversation: str, turn: Turn, rating: str) -> None:
+    def rate(self, owner: str, conversation: str, turn: Turn, rating: str) -> None:
         running = self._running.get(conversation)
         if running is not None and running.turn.id == turn.id:
             running.rate(rating)
         else:
             self.store.save(replace(turn, rating=rating))
         if rating == "down" and turn.rating != "down":
-            self._feedback.add(turn)
+            self.feedback.add(owner, turn)
 
     def say(self, owner: str, turn: Turn, say: Say) -> bool:
         return self._voices.say(
@@ -197,27 +201,6 @@ class _Lines(StreamingResponse):
     async def _lines(lines: asyncio.Queue[Line | None]) -> AsyncIterator[str]:
         while (line := await lines.get()) is not None:
             yield _json_line(line)
-
-
-class Feedback:
-    """Answers that somebody found bad, as rows for `eval`: complete them with what should have been found."""
-
-    def __init__(self, path: Path) -> None:
-        self._path, self._lock = path, threading.Lock()
-
-    def add(self, turn: Turn) -> None:
-        row = {
-            "id": f"feedback-{secrets.token_hex(6)}",
-            "question": turn.standalone or turn.question,
-            "given": {
-                "answer": turn.answer,
-                "sources": [[p.source, p.start, p.end] for p in turn.sources],
-                "engine": turn.engine,
-                "at": round(time.time()),
-            },
-        }
-        with self._lock, self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
 def _into(
@@ -299,7 +282,7 @@ def _add_turn_routes(router: APIRouter, chat: Chat) -> None:
         turn = chat.turn(owner_of(request), conversation, identifier)
         if turn is None:
             return refuse(404, GONE)
-        chat.rate(conversation, turn, rate.rating)
+        chat.rate(owner_of(request), conversation, turn, rate.rating)
         return JSONResponse({})
 
     @router.post(path + "/heard")

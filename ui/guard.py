@@ -35,7 +35,10 @@ _GRADIO = ("/assets/", "/static/", "/theme.css", "/favicon.ico", "/manifest.json
 _OWN = ("/api/", "/parley/", "/voice/", "/health", "/login", "/logout")
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 MAX_BODY = 64 << 10  # bytes of any body but those of the routes below, which have limits of their own
-_LARGE_BODIES = {"/api/library/files", "/api/transcribe"}
+_LARGE_BODIES = {
+    *("/api/library/files", "/api/transcribe"),
+    *("/api/evaluation/sets", "/api/evaluation/read"),
+}
 
 
 class Guard:

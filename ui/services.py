@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from langchain_core.messages import BaseMessage
 
 from rag.assistant import Event
+from rag.questions import Row
 from rag.store import Page, Source
 from speech.audio import AudioChunk, Samples
 from speech.conversation import Words
@@ -169,6 +170,64 @@ class EngineState:
 
 
 @dataclass(frozen=True)
+class Choice:
+    """A setting whose other values can be compared with the one in force."""
+
+    name: str
+    label: str
+    now: str
+    values: tuple[str, ...] = ()  # empty: any number from `least` to `most`
+    least: float = 0
+    most: float = 0
+    step: float = 1
+    spoken: bool = False  # matters to spoken questions alone
+
+    def allows(self, value: str) -> bool:
+        if self.values:
+            return value in self.values
+        try:
+            return self.least <= float(value) <= self.most and (self.step < 1 or float(value).is_integer())
+        except ValueError:
+            return False
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What to measure."""
+
+    rows: Sequence[Row]
+    changes: Mapping[
+        str, str
+    ]  # the second setting: names of `Choice`s and their values; empty: there is none
+    spoken: bool
+    noise: float | None  # dB that the voice is above the noise
+
+
+Told = Callable[[int, int, str], None]  # done, of how many, what
+
+
+class Evaluation(Protocol):
+    """Measuring on questions. `run` and `propose` take minutes; `rag.cancel`'s token ends them.
+
+    They raise an error whose message is for the person.
+    """
+
+    def choices(self) -> Sequence[Choice]: ...
+
+    def mute(self) -> str:
+        """Why no question can be spoken; empty where it can."""
+
+    def sample(self) -> Sequence[Row]:
+        """Questions about the sample documents; empty where those are not there."""
+
+    def run(self, trial: Trial, told: Told, busy: Callable[[], bool]) -> dict[str, Any]:
+        """The record of what was measured, as `reporting.as_record` makes it. `busy`: people go first."""
+
+    def propose(self, count: int, without: Collection[str], told: Told) -> Sequence[Row]:
+        """Questions from the documents, other ones than `without`."""
+
+
+@dataclass(frozen=True)
 class Services:
     """Everything behind the page. `speak` and `transcribe` raise an error whose message is for the person."""
 
@@ -185,7 +244,8 @@ class Services:
     voices: Callable[[], Sequence[Voice]]  # the first is the default; empty: there is no voice
     engines: Callable[[], Sequence[EngineState]]
     suggestions: Callable[[], Sequence[str]]
-    data: Path  # the folder of parley.db, feedback.jsonl and what is being uploaded
+    data: Path  # the folder of parley.db, feedback.jsonl, questions, results, and what is being uploaded
+    evaluation: Evaluation
     record: Callable[[str], Source | None] = lambda source: None  # what the index knows of a document's file
     agree: Callable[[], None] = lambda: None  # the person agrees to the download that an engine asks for
     users: Mapping[str, str] = field(default_factory=dict, repr=False)  # user → password; empty: no sign-in

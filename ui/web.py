@@ -20,6 +20,7 @@ from rag.originals import PageImages
 from ui.api import state_routes
 from ui.chat import Chat, chat_routes
 from ui.conversations import Conversations
+from ui.evaluation import Evaluating, evaluation_routes
 from ui.guard import Guard
 from ui.library import Documents, library_routes
 from ui.live import talk_on
@@ -47,6 +48,7 @@ def build_ui(services: Services) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
+        evaluating.cancel()
         images.close()
         store.close()
 
@@ -60,6 +62,8 @@ def build_ui(services: Services) -> FastAPI:
     app.include_router(page_routes(services, images))
     app.include_router(voice_routes(services, voices))
     app.include_router(state_routes(services, documents, metrics))
+    evaluating = Evaluating(services, busy=lambda: chat.answering or voices.talking > 0)
+    app.include_router(evaluation_routes(services, evaluating, chat.feedback))
     app.mount("/parley", StaticFiles(directory=ASSETS))
     _with_loop(lambda: _mount(app))
     app.add_middleware(Guard, users=services.users, local_only=services.local_only, hosts=services.hosts)

@@ -5,19 +5,36 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from langchain_core.documents import Document
 from langchain_core.messages import BaseMessage
 
+from measuring import Plan, Run, make_report
+from rag.advice import Conditions
 from rag.assistant import Answer, Done, Event, Nearest, Notice, Sources, Standalone, Token
+from rag.cancel import current
+from rag.evaluate import Measured, Place
+from rag.questions import Row
 from rag.store import Page, Source
+from reporting import as_record
 from speech.audio import AudioChunk, Samples
 from speech.turn import Speaker
-from ui.services import EngineState, LibraryItem, Progress, Services, SpeakRequest, Voice
+from ui.services import (
+    Choice,
+    EngineState,
+    LibraryItem,
+    Progress,
+    Services,
+    SpeakRequest,
+    Told,
+    Trial,
+    Voice,
+)
 
 RATE = 24_000
 PAGES = (
@@ -173,6 +190,74 @@ class ScriptedLibrary:
         return self.known.pop(source, None) is not None
 
 
+class ScriptedEvaluation:
+    """Measures nothing: each question's passage is the second page, found first but by "lost" questions.
+
+    With `gate` closed it stands before its first question until it is cancelled.
+    """
+
+    def __init__(self) -> None:
+        self.gate = threading.Event()
+        self.gate.set()
+        self.trials: list[Trial] = []
+        self.error = ""
+        self.muted = ""
+        self.samples: list[Row] = []
+        self.proposals = [
+            Row("p1", "When does the lamp room close?", "lighthouse.pdf", (2,), answers=("half past five",)),
+            Row("p2", "When was it built?", "lighthouse.pdf", (1,), answers=("1869",)),
+        ]
+        self.choices_: list[Choice] = [
+            Choice("k", "Passages an answer reads", "4", least=1, most=50),
+            Choice("llm", "Answers", "a model", ("extractive",)),
+            Choice("asr", "Recogniser", "scripted", ("other",), spoken=True),
+        ]
+        self.conditions = Conditions({"lighthouse.pdf"}, 4, 0.05, False, False, 1000, "MiniLM")
+
+    def choices(self) -> list[Choice]:
+        return self.choices_
+
+    def mute(self) -> str:
+        return self.muted
+
+    def sample(self) -> list[Row]:
+        return self.samples
+
+    def run(self, trial: Trial, told: Told, busy: Callable[[], bool]) -> dict[str, Any]:
+        self.trials.append(trial)
+        if self.error:
+            raise RuntimeError(self.error)
+        plan = Plan(trial.rows, trial.changes, trial.spoken, trial.noise)
+        runs = [
+            Run(changed, spoken, self.conditions, "scripted", words=1)
+            for changed in ((False, True) if trial.changes else (False,))
+            for spoken in ((False, True) if trial.spoken else (False,))
+        ]
+        for number, row in enumerate(trial.rows):
+            told(number, len(trial.rows), row.question)
+            while not self.gate.wait(0.02):
+                current().raise_if_cancelled()
+            for run in runs:
+                run.measured.append(self._measured(row, better=run.changed))
+                if run.spoken:
+                    run.heard.append(row.question.upper())
+                    run.hearing.append(0.2)
+        return as_record(make_report(plan, runs, 1.5))
+
+    def _measured(self, row: Row, *, better: bool) -> Measured:
+        lost = "lost" in row.question and not better
+        place = Place("lighthouse.pdf", 1 if lost else 2, starts()[0 if lost else 1], starts()[1] - 1, 0.9)
+        answer = "It was built in 1869 by local masons. [1]" if lost else f"{QUOTE} [1]"
+        contains = None if not row.answers else not lost
+        return Measured(row, 0.1, (not lost,) * 10, None if lost else 1, answer, True, contains, (place,))
+
+    def propose(self, count: int, without: Collection[str], told: Told) -> list[Row]:
+        told(0, count, "lighthouse.pdf")
+        while not self.gate.wait(0.02):
+            current().raise_if_cancelled()
+        return [row for row in self.proposals if row.question not in without][:count]
+
+
 class Script:
     """All scripted parts together; change them before or while the page is used."""
 
@@ -181,6 +266,7 @@ class Script:
         self.assistant = ScriptedAssistant()
         self.library = ScriptedLibrary()
         self.tone = Tone()
+        self.evaluation = ScriptedEvaluation()
         self.heard = Heard()
         self.recordings: list[bytes] = []
         self.requests: list[SpeakRequest] = []
@@ -228,5 +314,6 @@ class Script:
             suggestions=lambda: ["When does the lamp room close?", "Who built the lighthouse?"],
             data=self.data,
             record=self.records.get,
+            evaluation=self.evaluation,
             users=self.users,
         )
