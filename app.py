@@ -217,8 +217,8 @@ def eval_(args: argparse.Namespace, settings: Settings, output: TextIO) -> int:
 
     if args.noise is not None and not args.spoken:
         raise EngineError("--noise is for spoken questions. Add --spoken.")
-    rows = read_questions(args.questions)
     changes = parse_comparison(args.compare) if args.compare else {}
+    rows = read_questions(args.questions)
     with Engines(settings, apart="eval" if args.corpus else "") as engines:
         index_first(engines, always=bool(args.corpus), progress=_progress_line)
         result = evaluate_on(

@@ -34,6 +34,12 @@ _LOOK = 0.05  # seconds between two looks for them
 LARGE_LOSS = 0.05  # of recall@4, or of the answers
 MANY_ERRORS = 0.15  # word error rate
 
+_WEAK = {"pocketsphinx", "faster-whisper:tiny"}
+_BETTER = {
+    "faster-whisper:base": "faster-whisper:small",
+    "faster-whisper:small": "faster-whisper:large-v3-turbo",
+}
+
 T = TypeVar("T")
 
 
@@ -160,14 +166,13 @@ def hearing_advice(typed: Run, spoken: Run) -> list[Advice]:
     wer = spoken.errors / max(1, spoken.words)
     if wer < MANY_ERRORS and lost < LARGE_LOSS * len(typed.measured):
         return []
-    text = f"{wer:.0%} of the spoken words were misheard by {spoken.recogniser}, which cost {lost} questions."
-    better = (
-        best() if spoken.recogniser in {"pocketsphinx", "faster-whisper:tiny"} else "faster-whisper:small"
-    )
-    if spoken.recogniser in {better, "faster-whisper:large-v3-turbo"}:
+    name = spoken.recogniser
+    text = f"{100 * wer:.0f} % of the spoken words were misheard by {name}, which cost {lost} questions."
+    better = best() if name in _WEAK else _BETTER.get(name, "")
+    if not better:
         text += " Speak nearer to the microphone, or in less noise; a headset helps most."
         return [Advice("misheard", lost, text)]
-    return [Advice("misheard", lost, f"{text} Whisper understands far better.", "asr", better)]
+    return [Advice("misheard", lost, f"{text} A better recogniser understands more.", "asr", better)]
 
 
 class _Contender:
@@ -236,37 +241,39 @@ class _Said:
 
 
 class _Voice:
-    """Says the questions; the one that was said last is kept, as two settings hear the same."""
+    """Says the questions; two settings get to hear the same, and one recogniser hears it once for both."""
 
     def __init__(self, engines: Engines, noise: float | None) -> None:
         self._synthesizer, self._noise = _local_voice(engines), noise
         self._language = engines.settings.language
-        self._last: tuple[int, _Said] | None = None
+        self._number = -1  # of the question that is kept:
+        self._kept: _Said | None = None
+        self._heard: dict[int, Any] = {}  # by its recogniser's id()
 
     def ask(self, engines: Engines, row: Row, number: int) -> tuple[_Said, Any]:
         """The question as it was said, and what the recogniser of `engines` heard."""
         from speech.asr import Stopped
 
-        said = self._said(row.question, number)
-        try:
-            transcript = engines.hear(said.samples, None, lambda: current().cancelled)
-        except Stopped as error:
-            raise Cancelled from error
-        return said, transcript
+        if number != self._number or self._kept is None:
+            self._kept = self._say(row.question, number)
+            self._number, self._heard = number, {}
+        recogniser = id(engines.hearing())
+        if recogniser not in self._heard:
+            try:
+                self._heard[recogniser] = engines.hear(self._kept.samples, None, lambda: current().cancelled)
+            except Stopped as error:
+                raise Cancelled from error
+        return self._kept, self._heard[recogniser]
 
-    def _said(self, question: str, number: int) -> _Said:
+    def _say(self, question: str, number: int) -> _Said:
         from speech.language import guess_language
         from speech.rehearsal import say, with_noise
 
-        if self._last is not None and self._last[0] == number:
-            return self._last[1]
         language = guess_language(question) if self._language == "auto" else self._language
         samples = say(question, self._synthesizer, language)
         if self._noise is not None:
             samples = with_noise(samples, self._noise, seed=number)
-        said = _Said(samples, language.partition("-")[0], self._synthesizer.name)
-        self._last = (number, said)
-        return said
+        return _Said(samples, language.partition("-")[0], self._synthesizer.name)
 
 
 def _local_voice(engines: Engines) -> Synthesizer:

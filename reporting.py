@@ -25,7 +25,8 @@ def as_result(report: Report) -> Values:
     result["seconds"] = round(report.seconds, 3)
     if report.plan.changes:
         changed = {"changed": dict(report.plan.changes)} | _figures(report, changed=True)
-        differences = {c.first.spoken: _differences(c) for c in report.comparisons if c.second.changed}
+        beside = [c for c in report.comparisons if c.second.changed and not c.first.changed]
+        differences = {comparison.first.spoken: _differences(comparison) for comparison in beside}
         result["compared"] = changed | {"differences": differences.get(False, [])}
         if report.plan.spoken:
             result["compared"]["spoken"]["differences"] = differences.get(True, [])

@@ -177,12 +177,31 @@ def test_eval_measures_a_corpus_of_its_own(run: Run, tmp_path: Path) -> None:
     assert run("ask", "What does a ticket for the lantern boat cost?")["sources"][0]["source"] == "prices.txt"
 
 
+def test_eval_takes_a_table_compares_and_says_what_to_change(
+    run: Run, data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    table = tmp_path / "questions.csv"
+    table.write_text(
+        "question,source,answers\nWhen does the lantern boat leave?,hours.txt,nine\nHow deep is it?,x.txt,9\n"
+    )
+    result = run("eval", str(table), "--compare", "floor=1")
+    assert result["compared"]["changed"] == {"floor": "1"}
+    assert (result["answer_contains"], result["compared"]["answer_contains"]) == (0.5, 0.0)
+    assert [miss["kind"] for miss in result["misses"]] == ["not indexed"]
+    assert app.main(["eval", str(table), "--offline", "--data", str(data)]) == 0
+    printed = capfd.readouterr().out
+    assert "What to change:" in printed
+    assert "x.txt" in printed
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (["index", "--corpus", "no-such-folder"], "no-such-folder"),
         (["transcribe", "no-such-file.wav"], "cannot be opened"),
         (["eval", "no-such-file.jsonl"], "no-such-file.jsonl"),
+        (["eval", "questions.jsonl", "--noise", "5"], "Add --spoken"),
+        (["eval", "questions.jsonl", "--compare", "colour=red"], "colour is no setting"),
         (["ask", "Why?", "--prompt", "no-such-prompt.txt"], "no-such-prompt.txt"),
     ],
 )

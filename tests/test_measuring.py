@@ -50,8 +50,8 @@ def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engines]:
 
 @pytest.fixture(scope="module")
 def spoken(engines: Engines) -> Report:
-    """Two questions typed and spoken in some noise."""
-    return measure(engines, Plan(ROWS[:2], spoken=True, noise=20.0))
+    """Two questions, typed and spoken in some noise, now and with other settings."""
+    return measure(engines, Plan(ROWS[:2], changes={"floor": "1"}, spoken=True, noise=20.0))
 
 
 def test_figures_advice_and_misses_of_typed_questions(engines: Engines) -> None:
@@ -95,11 +95,25 @@ def test_spoken_questions_have_figures_of_their_own_and_the_loss(spoken: Report)
     run = spoken.run(spoken=True)
     assert run is not None
     assert [each.row for each in run.measured] == ROWS[:2], "what was meant, not what was heard"
+    changed = spoken.run(changed=True, spoken=True)
+    assert changed is not None
+    assert changed.heard == run.heard, "both settings hear the same"
     assert "lantern" in " ".join(run.heard).lower()
 
 
+def test_the_same_way_of_asking_is_compared(spoken: Report) -> None:
+    """Typed with typed, spoken with spoken: the floor of 1 refuses everything that is asked either way."""
+    compared = as_result(spoken)["compared"]
+    for differences in (compared["differences"], compared["spoken"]["differences"]):
+        refused = next(each for each in differences if each["figure"] == "refused: answerable")
+        assert refused["second"] == 1.0
+        recall = next(each for each in differences if each["figure"] == "recall@4")
+        assert recall["verdict"] == "same", "the floor does not change what is found"
+    assert "With floor=1, spoken" in as_text(as_result(spoken))
+
+
 def test_a_weak_recogniser_is_advised_against_where_it_costs(spoken: Report) -> None:
-    typed, heard = spoken.runs
+    typed, heard = spoken.runs[:2]
     assert hearing_advice(typed, replace(heard, errors=0, measured=typed.measured)) == []
     (advice,) = hearing_advice(typed, replace(heard, errors=heard.words // 2))
     assert (advice.kind, advice.setting) == ("misheard", "asr")
@@ -112,16 +126,19 @@ def test_a_weak_recogniser_is_advised_against_where_it_costs(spoken: Report) -> 
 
 def test_everything_about_every_question_is_in_the_record(spoken: Report) -> None:
     record = json.loads(json.dumps(as_record(spoken), allow_nan=False))
-    assert [run["spoken"] for run in record["runs"]] == [False, True]
+    assert [(run["changed"], run["spoken"]) for run in record["runs"]] == [
+        *((False, False), (False, True)),
+        *((True, False), (True, True)),
+    ]
     assert record["questions"][0] == ROWS[0].as_dict()
-    typed, heard = (run["rows"][0] for run in record["runs"])
+    typed, heard = (run["rows"][0] for run in record["runs"][:2])
     assert typed["heard"] is None
     assert heard["heard"]
     assert typed["outcome"] == "right"
     assert typed["places"][0][0] == "hours.txt"
     assert "nine" in typed["answer"]
     assert record["runs"][0]["curve"] == [1.0] * 10
-    assert record["comparisons"][0]["of"] == [0, 1]
+    assert [each["of"] for each in record["comparisons"]] == [[0, 2], [1, 3], [0, 1], [2, 3]]
     assert record["settings"]["answers"] == "quotations"
 
 

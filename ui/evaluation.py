@@ -160,7 +160,10 @@ class Evaluating:
         }
 
     def _passage(self, source: str, page: int | None, start: int, end: int, score: float) -> Passage:
-        return Passage(source, page, start, end, score, text_at(self._services.pages(source), start, end))
+        pages = self._services.pages(source)
+        there = _page_at(pages, start)
+        text = text_at(pages, start, end)
+        return Passage(source, page, start, end, score, text, place=there.place, at=there.at)
 
 
 def text_at(pages: Sequence[Page], start: int, end: int) -> str:
@@ -169,14 +172,17 @@ def text_at(pages: Sequence[Page], start: int, end: int) -> str:
     return "\n".join(part for part in parts if part)
 
 
+def _page_at(pages: Sequence[Page], start: int) -> Page:
+    return next((page for page in reversed(pages) if page.start <= start), Page(""))
+
+
 def expected_place(question: dict[str, Any], pages: Sequence[Page]) -> dict[str, Any] | None:
     """Where the answer stands, for the page view: the named span, else an answer on the named page."""
     if not pages or not question.get("source"):
         return None
     if spans := question.get("spans"):
         start, end = spans[0]
-        page = next((each.page for each in reversed(pages) if each.start <= start), None)
-        return _place(question, page, start, end, pages)
+        return _place(question, start, end, pages)
     named = question.get("pages", ())
     candidates = [page for page in pages if not named or page.page in named]
     for each in candidates:
@@ -184,19 +190,17 @@ def expected_place(question: dict[str, Any], pages: Sequence[Page]) -> dict[str,
             words = r"\s+".join(map(re.escape, answer.split()))
             if words and (found := re.search(words, each.text, re.IGNORECASE)):
                 start, end = found.span()
-                return _place(question, each.page, each.start + start, each.start + end, pages)
+                return _place(question, each.start + start, each.start + end, pages)
     if not named or not candidates:
         return None
     first = candidates[0]
-    return _place(question, first.page, first.start, first.start, pages)
+    return _place(question, first.start, first.start, pages)
 
 
-def _place(
-    question: dict[str, Any], page: int | None, start: int, end: int, pages: Sequence[Page]
-) -> dict[str, Any]:
-    text = text_at(pages, start, end)
-    place = {"source": question["source"], "page": page, "start": start, "end": end}
-    return place | {"text": text, "pieces": [[text, True]]}
+def _place(question: dict[str, Any], start: int, end: int, pages: Sequence[Page]) -> dict[str, Any]:
+    text, there = text_at(pages, start, end), _page_at(pages, start)
+    place = {"source": question["source"], "page": there.page, "place": there.place, "at": there.at}
+    return place | {"start": start, "end": end, "text": text, "pieces": [[text, True]]}
 
 
 def evaluation_routes(services: Services, evaluating: Evaluating, feedback: Feedback) -> APIRouter:

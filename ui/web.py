@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 
 ASSETS = Path(__file__).parent / "assets"
 _HEAD = (
-    '<link rel="stylesheet" href="/parley/parley.css"><script type="module" src="/parley/main.js"></script>'
+    '<link rel="stylesheet" href="/parley/parley.css"><link rel="stylesheet" href="/parley/evaluation.css">'
+    '<script type="module" src="/parley/main.js"></script>'
 )
 
 

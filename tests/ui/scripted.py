@@ -191,7 +191,8 @@ class ScriptedLibrary:
 
 
 class ScriptedEvaluation:
-    """Measures nothing: each question's passage is the second page, found first but by "lost" questions.
+    """Measures nothing: each question's passage is the second page, found first, for a "late" question as the
+    sixth, and for a "lost" one not at all.
 
     With `gate` closed it stands before its first question until it is cancelled.
     """
@@ -246,10 +247,12 @@ class ScriptedEvaluation:
 
     def _measured(self, row: Row, *, better: bool) -> Measured:
         lost = "lost" in row.question and not better
+        rank = None if lost else 6 if "late" in row.question else 1
         place = Place("lighthouse.pdf", 1 if lost else 2, starts()[0 if lost else 1], starts()[1] - 1, 0.9)
         answer = "It was built in 1869 by local masons. [1]" if lost else f"{QUOTE} [1]"
         contains = None if not row.answers else not lost
-        return Measured(row, 0.1, (not lost,) * 10, None if lost else 1, answer, True, contains, (place,))
+        found = tuple(rank is not None and rank <= k for k in range(1, 11))
+        return Measured(row, 0.1, found, rank, answer, True, contains, (place,) * (rank or 1))
 
     def propose(self, count: int, without: Collection[str], told: Told) -> list[Row]:
         told(0, count, "lighthouse.pdf")

@@ -30,19 +30,21 @@ const PATHS = {
   book: "M5 5.500c2.500-1 4.800-.8 7 .8 2.200-1.600 4.500-1.800 7-.8v13c-2.500-1-4.800-.8-7 .8-2.200-1.600-4.500-1.800-7-.8zM12 6.300v13",
   folder: "M4 6h6l2 2.500h8V19H4z",
   gear: "M4 7h9M17 7h3M4 17h3M11 17h9M15 4.800v4.400M9 14.800v4.400",
+  talk: "M5 5h14v10h-8l-4 4v-4H5z",
+  chart: "M4 20h16M7 20v-6M12 20V6M17 20v-10",
   down_line: "M12 4v11M7 11l5 5 5-5M5 20h14",
 };
 
 export function icon(name) {
-  const space = "http://www.w3.org/2000/svg";
-  const svg = document.createElementNS(space, "svg");
-  svg.setAttribute("viewBox", "0 0 24 24");
-  svg.setAttribute("aria-hidden", "true");
-  svg.classList.add("icon");
-  const path = document.createElementNS(space, "path");
-  path.setAttribute("d", PATHS[name]);
-  svg.append(path);
-  return svg;
+  return svg("svg", { viewBox: "0 0 24 24", "aria-hidden": "true", class: "icon" }, svg("path", { d: PATHS[name] }));
+}
+
+// The same for SVG, whose nodes are of another kind.
+export function svg(tag, props = {}, ...children) {
+  const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(props)) node.setAttribute(name, value);
+  node.append(...children.flat());
+  return node;
 }
 
 // el("p", {class: "x", onclick: f, "aria-label": "…"}, "text", node, …)

@@ -3,6 +3,7 @@
 import { mountChat } from "./chat.js";
 import { mountCollections } from "./collections.js";
 import { byId, el, mountMessages } from "./dom.js";
+import { mountEvaluation } from "./evaluation.js";
 import { mountLibrary } from "./library.js";
 import { mountLive } from "./live.js";
 import { mountMic } from "./mic.js";
@@ -39,6 +40,7 @@ function start() {
   tools.append(...[".push", "#mic", ".mute-mic", ".level"].map((one) => byId("actions").querySelector(one)));
   mountMic();
   mountLibrary();
+  mountEvaluation();
   document.body.classList.add("parley-ready");
 }
 
