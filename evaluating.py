@@ -79,10 +79,10 @@ class PageEvaluation:
 
     def sample(self) -> Sequence[Row]:
         library = self._engines.library.ready()
-        if library is None or not self._sample:
+        if library is None:
             return ()
-        known = {source.source for source in library[0].sources()}
-        return self._sample if {row.source for row in self._sample if row.source} <= known else ()
+        wanted = {row.source for row in self._sample if row.source}
+        return self._sample if all(library[0].find_source(source) for source in wanted) else ()
 
     @cached_property
     def _sample(self) -> Sequence[Row]:

@@ -163,6 +163,20 @@ def test_it_runs_behind_the_page_and_can_be_stopped(site: Site, ask: Ask) -> Non
     expect(page.locator(".results")).to_be_hidden()
 
 
+def test_whoever_watches_it_sees_what_came_of_it(site: Site) -> None:
+    site.script.evaluation.gate.clear()
+    page, other = evaluation(site), evaluation(site)
+    upload(page, ROWS)
+    page.get_by_role("button", name="Run the evaluation").click()
+    expect(page.locator(".running")).to_be_visible()
+    site.open(other)
+    other.get_by_role("tab", name="Evaluate").click()
+    expect(other.locator(".running")).to_be_visible()
+    site.script.evaluation.gate.set()
+    for each in (page, other):
+        expect(each.locator(".result .summary")).to_be_visible(timeout=TIMEOUT)
+
+
 def test_two_settings_aloud_and_typed_are_shown_side_by_side(site: Site) -> None:
     page = evaluation(site)
     upload(page, ROWS)

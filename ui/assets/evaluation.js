@@ -10,9 +10,9 @@ import { mountViews, onView, view } from "./views.js";
 const QUICK = 500; // milliseconds between two looks at what runs
 const NOISES = [["", "in a quiet room"], ["20", "in light noise (20 dB)"], ["10", "in noise (10 dB)"], ["5", "in loud noise (5 dB)"]];
 
-// told: what the server told last; mine: the number of the job that this page has begun; shown: the id of the result in
-// sight, showing: the promise of it.
-const state = { told: null, mine: 0, handled: 0, shown: null, showing: null, timer: 0, controls: {} };
+// told: what the server told last; mine: the number of the job that this page has begun, seen: of one that it saw
+// running, handled: of the last whose end it has shown; shown: the id of the result in sight, showing: its promise.
+const state = { told: null, mine: 0, seen: 0, handled: 0, shown: null, showing: null, timer: 0, controls: {} };
 
 const compared = el("div", { class: "choices" });
 const spoken = el("input", { type: "checkbox" });
@@ -136,6 +136,7 @@ function drawJob(job) {
   run.disabled = busy;
   running.hidden = !busy;
   if (busy) {
+    state.seen = job.number;
     bar.max = job.total || 1;
     bar.value = job.done;
     const doing = job.kind === "measure" ? "Question" : "Proposed";
@@ -143,10 +144,10 @@ function drawJob(job) {
     if (!running.contains(bar)) running.replaceChildren(bar, far, stop);
     return;
   }
-  if (job && job.number === state.mine && state.handled !== job.number) {
-    state.handled = job.number;
-    finish(job);
-  }
+  const here = job && (job.number === state.mine || (job.number === state.seen && job.kind === "measure"));
+  if (!here || job.number === state.handled) return;
+  state.handled = job.number;
+  finish(job);
 }
 
 function finish(job) {
