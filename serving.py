@@ -194,6 +194,7 @@ class Serving:
             engines=self._states,
             suggestions=lambda: self._suggested,
             data=settings.data,
+            ocr=settings.ocr,
             record=self._record,
             evaluation=PageEvaluation(engines),
             agree=engines.agree_to_download,

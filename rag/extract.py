@@ -81,10 +81,17 @@ def _page_words(job: Job) -> Reply:
     return read_words(job["path"], job["page"], job["text"], job["start"], job["end"])
 
 
+def _scan_words(job: Job) -> Reply:
+    from rag.scan_words import read_scan
+
+    return read_scan(job["path"], job["page"], job["text"], job["ocr"])
+
+
 JOBS: dict[str, Callable[[Job], Reply]] = {
     "document": read_document,
     "page_image": _page_image,
     "page_words": _page_words,
+    "scan_words": _scan_words,
 }
 
 

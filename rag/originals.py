@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import base64
 import stat
-import threading
-from collections import OrderedDict
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,9 +17,12 @@ from rag.folders import hash_file, path_of
 from rag.reader import Reader
 from rag.store import Page, Source
 
-# What a browser plays, and as what it may be sent: never as anything that could hold a script.
-RECORDINGS = {
+# As what a recording is sent: never as anything that could hold a script. No browser plays all of them.
+MEDIA_TYPES = {
     ".aac": "audio/aac",
+    ".aif": "audio/aiff",
+    ".aiff": "audio/aiff",
+    ".amr": "audio/amr",
     ".flac": "audio/flac",
     ".m4a": "audio/mp4",
     ".m4b": "audio/mp4",
@@ -30,16 +32,21 @@ RECORDINGS = {
     ".opus": "audio/ogg",
     ".wav": "audio/wav",
     ".weba": "audio/webm",
+    ".wma": "audio/x-ms-wma",
+    ".avi": "video/x-msvideo",
     ".m4v": "video/mp4",
     ".mkv": "video/x-matroska",
     ".mov": "video/quicktime",
     ".mp4": "video/mp4",
+    ".mpeg": "video/mpeg",
+    ".mpg": "video/mpeg",
     ".webm": "video/webm",
 }
 PICTURES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp"})
 WIDTHS = (600, 900, 1200, 1600, 2000)  # pixels of an image; few, so that one that was drawn serves again
 _SECONDS = 10.0  # that drawing a page, or finding its words, may take
-_KEPT = 48  # images
+_SCAN_SECONDS = 60.0  # that reading a scan once more may take
+_KEPT = 48  # images, and scans' words
 _ERRORS = {
     "timeout": "This page takes too long to draw.",
     "crashed": "This page made the program that draws it crash.",
@@ -77,7 +84,7 @@ class Original:
     @property
     def media_type(self) -> str:
         """Of a recording; "" for any other file."""
-        return RECORDINGS.get(self.path.suffix.lower(), "")
+        return MEDIA_TYPES.get(self.path.suffix.lower(), "")
 
 
 def find_original(record: Source) -> Original | None:
@@ -103,41 +110,51 @@ def _is_same(record: Source, path: Path, size: int, mtime_ns: int) -> bool:
 class PageImages:
     """Pages of PDFs and pictures as images, and the places of words. Any thread may call it; others wait.
 
-    It has a reader of its own, so that nobody who looks at a page waits for one that is being indexed.
+    It has readers of its own, so that nobody who looks at a page waits for a document that is being indexed.
+
+    Args:
+        seconds: that drawing a page may take, or finding its words.
+        ocr: the languages in which a scan is read, to find its words (see `rag.formats.base.Options`).
     """
 
-    def __init__(self, seconds: float = _SECONDS) -> None:
+    def __init__(self, seconds: float = _SECONDS, ocr: str = "none") -> None:
+        self._ocr = ocr
         self._reader = Reader(silence=seconds, seconds=seconds, processes=1)
-        self._lock = threading.Lock()
-        self._kept: OrderedDict[tuple[str, int, int], bytes] = OrderedDict()
+        self._scans = Reader(silence=_SCAN_SECONDS, seconds=_SCAN_SECONDS, processes=1)
+        self._image = lru_cache(_KEPT)(self._draw)
+        self._scanned = lru_cache(_KEPT)(self._scan)
 
     def image(self, file: Original, page: int, width: int) -> bytes:
         """Page `page` (from 1) as a JPEG at least `width` pixels wide, up to the largest. `OriginalError`."""
-        key = (file.content_hash, page, image_width(width))
-        with self._lock:
-            if key not in self._kept:
-                self._kept[key] = self._draw(file.path, *key[1:])
-            self._kept.move_to_end(key)
-            while len(self._kept) > _KEPT:
-                self._kept.popitem(last=False)
-            return self._kept[key]
+        return self._image(file, page, image_width(width))
 
-    def words(self, pdf: Original, page: Page, start: int, end: int) -> list[Word]:
+    def words(self, file: Original, page: Page, start: int, end: int) -> list[Word]:
         """Where the words of [start, end) of the document's whole text stand on this page of it.
 
         Empty where the page has none of them. Raises `OriginalError`.
         """
         first, last = (min(max(offset - page.start, 0), len(page.text)) for offset in (start, end))
-        if page.page is None or first >= last:
+        if first >= last:
             return []
-        reply = _without_error(self._reader.page_words(pdf.path, page.page, page.text, first, last))
-        return [(page.start + row[0], page.start + row[1], *row[2:]) for row in reply["words"]]
+        rows, scan = [], True
+        if file.kind == "pdf":
+            reply = self._reader.page_words(file.path, page.page or 1, page.text, first, last)
+            rows, scan = _without_error(reply)["words"], reply["scan"]
+        if scan and self._ocr != "none":
+            rows = [row for row in self._scanned(file, page) if row[0] < last and row[1] > first]
+        return [(page.start + row[0], page.start + row[1], *row[2:]) for row in rows]
 
     def close(self) -> None:
         self._reader.close()
+        self._scans.close()
 
-    def _draw(self, path: Path, page: int, width: int) -> bytes:
-        return base64.b64decode(_without_error(self._reader.page_image(path, page, width))["jpeg"])
+    def _draw(self, file: Original, page: int, width: int) -> bytes:
+        return base64.b64decode(_without_error(self._reader.page_image(file.path, page, width))["jpeg"])
+
+    def _scan(self, file: Original, page: Page) -> list[Word]:
+        reply = self._scans.scan_words(file.path, page.page or 1, page.text, self._ocr)
+        words: list[Word] = _without_error(reply)["words"]
+        return words
 
 
 def _without_error(reply: dict[str, Any]) -> dict[str, Any]:

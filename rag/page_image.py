@@ -2,7 +2,7 @@
 
 The text in the index is not what PDFium gives for the page: words that a line end had cut are whole again,
 and running lines are gone. So the two are aligned: word by word, and between two words that agree letter by
-letter. Like `rag.extract` it imports nothing of the project; it does not know the index or the web.
+letter. It does not know the index or the web.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 _MAX_PIXELS = 12_000_000
 _MAX_SIDE = 12_000  # pixels
 _MAX_PICTURE = 100_000_000  # pixels
-_PICTURES = ("PNG", "JPEG", "TIFF", "WEBP")
 _QUALITY = 88  # of the JPEG, which is a tenth of the PNG in time and size, and as readable
 _PIECES = re.compile(r"(?:[\xad\ufffe\x02]\s+|\S)+")  # a hyphen that only the line end needed joins two lines
 _WORDS = re.compile(r"\w+")
@@ -81,46 +81,55 @@ def _picture(path: str, number: int, width: int) -> Any:
     """The right way up; what is transparent is paper."""
     from PIL import Image, ImageOps
 
-    Image.MAX_IMAGE_PIXELS = None  # its own limit warns first; ours refuses
+    from rag.formats.base import Unreadable
+    from rag.formats.image import opened_image
+
     try:
-        with Image.open(path, formats=_PICTURES) as image:
-            if number > 1:
-                image.seek(number - 1)
+        with opened_image(Path(path)) as image:
+            image.seek(number - 1)
             if image.width * image.height > _MAX_PICTURE:
                 return None
             upright = ImageOps.exif_transpose(image).convert("RGBA")
-    except (OSError, EOFError, SyntaxError, ValueError):
+    except (Unreadable, EOFError):
         return None
     upright.thumbnail((min(width, _MAX_SIDE), _MAX_SIDE))
     return Image.alpha_composite(Image.new("RGBA", upright.size, "white"), upright).convert("RGB")
 
 
 def read_words(path: str, number: int, text: str, start: int, end: int) -> dict[str, Any]:
-    """{"words": [[start, end, line, left, top, right, bottom]…]} of text[start:end]; or {"error"}.
+    """{"words": [[start, end, line, left, top, right, bottom]…], "scan"} of text[start:end]; or {"error"}.
 
     `text` is the page's in the index. A row is a word, or as much of it as stands on one line: its offsets in
     `text`, and its place in shares of the page's width and height. What is not on the page has no row.
+    "scan": whether there are no words at all, only what may be a picture of some.
     """
     with opened(path, number) as page:
         if page is None:
             return {"error": "no_page"}
         across, down = page.get_size()
         textpage = page.get_textpage()
-        places = align(text, "".join(characters(textpage)))
+        printed = "".join(characters(textpage))
         letters = Letters(page, textpage)
         words = [
-            (*match.span(), [letters[place] for place in found])
-            for match in _SHOWN.finditer(text, start, end)
-            if (found := _found(text, match.span(), places))
+            (first, last, [letters[place] for place in places])
+            for first, last, places in placed_words(text, (start, end), align(text, printed))
         ]
         rows = [[*place, *_shares(box, across, down)] for place, box in by_line(words)]
-    return {"words": [row for row in rows if row[3] < row[5] and row[4] < row[6]]}
+    seen = [row for row in rows if row[3] < row[5] and row[4] < row[6]]
+    return {"words": seen, "scan": not _WORDS.search(printed)}
 
 
-def _found(text: str, word: tuple[int, int], places: Sequence[int | None]) -> list[int]:
-    """Where a word's letters are printed; a word of which fewer than half are there is another word."""
-    found = [place for place in places[slice(*word)] if place is not None]
-    return found if 2 * len(found) >= sum(bool(fold(character)) for character in text[slice(*word)]) else []
+def placed_words(
+    text: str, span: tuple[int, int], places: Sequence[int | None]
+) -> Iterator[tuple[int, int, list[int]]]:
+    """The words of a span that are printed: start, end, and where their letters are. `places`: of `align`.
+
+    A word of which fewer than half of the letters are there is another word.
+    """
+    for match in _SHOWN.finditer(text, *span):
+        found = [place for place in places[slice(*match.span())] if place is not None]
+        if found and 2 * len(found) >= sum(bool(fold(character)) for character in match.group()):
+            yield *match.span(), found
 
 
 @contextlib.contextmanager

@@ -81,6 +81,11 @@ class Reader:
         place = {"page": page, "text": text, "start": start, "end": end}
         return self._run({"kind": "page_words", "path": str(path.absolute()), **place})
 
+    def scan_words(self, path: Path, page: int, text: str, ocr: str) -> Reply:
+        """See `rag.scan_words.read_scan`; besides its errors "timeout" and "crashed"."""
+        scan = {"page": page, "text": text, "ocr": ocr}
+        return self._run({"kind": "scan_words", "path": str(path.absolute()), **scan})
+
     def close(self) -> None:
         """End the processes that wait; the next job starts another."""
         with self._lock:

@@ -72,11 +72,11 @@ def page_routes(services: Services, images: PageImages) -> APIRouter:
 
     @router.get("/page/words")
     def words(source: Name, page: Number, start: Offset, end: Offset) -> JSONResponse:
-        text = next((each for each in services.pages(source) if each.page == page), None)
+        text = next((each for each in services.pages(source) if (each.page or 1) == page), None)
         if text is None:
             return refuse(404, GONE)
         try:
-            return JSONResponse({"words": images.words(drawable(source, "pdf"), text, start, end)})
+            return JSONResponse({"words": images.words(drawable(source, "pdf", "picture"), text, start, end)})
         except OriginalError as error:
             return refuse(404, error)
 

@@ -246,6 +246,7 @@ class Services:
     suggestions: Callable[[], Sequence[str]]
     data: Path  # the folder of parley.db, feedback.jsonl, questions, results, and what is being uploaded
     evaluation: Evaluation
+    ocr: str = "none"  # the languages in which scans are read
     record: Callable[[str], Source | None] = lambda source: None  # what the index knows of a document's file
     agree: Callable[[], None] = lambda: None  # the person agrees to the download that an engine asks for
     users: Mapping[str, str] = field(default_factory=dict, repr=False)  # user → password; empty: no sign-in

@@ -44,7 +44,7 @@ def build_ui(services: Services) -> FastAPI:
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     services.data.mkdir(parents=True, exist_ok=True)
     store = Conversations(services.data / "parley.db")
-    images = PageImages()
+    images = PageImages(ocr=services.ocr)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

@@ -11,7 +11,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from rag.formats.base import Options, Unreadable
 
@@ -19,8 +19,20 @@ DPI = 250
 LONGEST = 5_000  # pixels of a page's longer side
 MOST_PAGES = 500  # of one document; at 5 s each that is most of an hour
 PAGE_SECONDS = 45
+_LINE, _WORD = "4", "5"  # levels of Tesseract's table
 _USED = 4  # languages that "auto" takes; each makes a page slower, and too many make it worse
 _LAYOUTS = frozenset({"osd", "equ", "snum"})  # data of Tesseract's that are no languages
+
+
+class Spotted(NamedTuple):
+    """A word, the number of its line, and its place in shares of the image."""
+
+    text: str
+    line: int
+    left: float
+    top: float
+    right: float
+    bottom: float
 
 
 class Recogniser:
@@ -40,11 +52,22 @@ class Recogniser:
 
     def text_of(self, draw: Callable[[], Any]) -> str:
         """The text of what `draw` gives, a PIL image; "" where there is none."""
+        text = self._read(draw()).replace("\f", "").strip()
+        return re.sub(r"\n{3,}", "\n\n", text)
+
+    def words_of(self, draw: Callable[[], Any]) -> list[Spotted]:
+        """The words of the same text, each with its place."""
+        image = draw()
+        return _spotted(self._read(image, "tsv"), *image.size)
+
+    def _read(self, image: Any, *form: str) -> str:
+        """What Tesseract writes of an image: its text, or what `form` names; "" if that takes too long."""
         self._alive()
         png = io.BytesIO()
-        draw().save(png, "PNG", compress_level=1)
+        image.save(png, "PNG", compress_level=1)
         self._alive()
-        command = [self._program, "-", "-", "-l", self._languages, "--psm", self._layout, "--dpi", str(DPI)]
+        how = ["-l", self._languages, "--psm", self._layout, "--dpi", str(DPI)]
+        command = [self._program, "-", "-", *how, *form]
         try:
             done = subprocess.run(
                 command,
@@ -55,8 +78,27 @@ class Recogniser:
             )
         except subprocess.TimeoutExpired:
             return ""
-        text = done.stdout.decode("utf-8", "replace").replace("\f", "").strip()
-        return re.sub(r"\n{3,}", "\n\n", text)
+        return done.stdout.decode("utf-8", "replace")
+
+
+def _spotted(table: str, width: int, height: int) -> list[Spotted]:
+    """The words of Tesseract's table; each as high as its line, or as wide where that runs up or down."""
+    words: list[Spotted] = []
+    line, around = -1, (0, 0, 0, 0)
+    for row in table.split("\n")[1:]:
+        level, *_, left, top, across, down, _, text = (row.split("\t", 11) + [""] * 12)[:12]
+        if level not in (_LINE, _WORD):
+            continue
+        box = (int(left), int(top), int(left) + int(across), int(top) + int(down))
+        if level == _LINE:
+            line, around = line + 1, box
+        elif text.strip():
+            flat = around[2] - around[0] >= around[3] - around[1]
+            near, low, far, high = (
+                (box[0], around[1], box[2], around[3]) if flat else (around[0], box[1], around[2], box[3])
+            )
+            words.append(Spotted(text.strip(), line, near / width, low / height, far / width, high / height))
+    return words
 
 
 def _program(setting: str) -> str:

@@ -95,10 +95,11 @@ def _recognise(pdf: Any, pages: list[Page], without: dict[int, set[Kind]], optio
         raise
     recogniser.check(len(scans))
     for number in scans:
-        pages[number].text = recogniser.text_of(partial(_image, pdf, number))
+        pages[number].text = recogniser.text_of(partial(image_of, pdf, number))
 
 
-def _image(pdf: Any, number: int) -> Any:
+def image_of(pdf: Any, number: int) -> Any:
+    """A page, from 0, as it is given to OCR."""
     page = pdf[number]
     try:
         width, height = page.get_size()

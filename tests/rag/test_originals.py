@@ -10,7 +10,17 @@ from pathlib import Path
 import pytest
 
 from rag.folders import hash_file, location_of, path_of
-from rag.originals import Original, OriginalError, PageImages, find_original, image_width
+from rag.formats import READERS
+from rag.originals import (
+    MEDIA_TYPES,
+    PICTURES,
+    Original,
+    OriginalError,
+    PageImages,
+    find_original,
+    image_width,
+)
+from rag.recordings import RECORDINGS
 from rag.store import Page, Source
 from tests.pdfs import draw_pdf, lines
 
@@ -76,6 +86,12 @@ def test_nothing_that_could_hold_a_script_is_a_recording(tmp_path: Path, name: s
     original = find_original(record_of(tmp_path / name))
     assert original
     assert (original.kind, original.media_type) == (None, "")
+
+
+def test_every_recording_and_picture_that_is_read_can_be_shown() -> None:
+    assert set(MEDIA_TYPES) >= RECORDINGS
+    assert {suffix for suffix, module in READERS.items() if module == "image"} == PICTURES
+    assert all(media_type.startswith(("audio/", "video/")) for media_type in MEDIA_TYPES.values())
 
 
 def test_an_image_is_drawn_once(tmp_path: Path, images: PageImages) -> None:

@@ -122,8 +122,8 @@ def test_what_is_not_on_the_page_has_no_place(tmp_path: Path) -> None:
     path = draw_pdf(tmp_path / "a.pdf", together(lines(SENTENCE), lines("Far outside.", x=2000)))
     text = load_file(path, "a.pdf")[0].page_content
     start = text.index("Far")
-    assert read_words(str(path), 1, text, start, len(text)) == {"words": []}
-    assert read_words(str(path), 1, "Words of an older file.", 0, 23) == {"words": []}
+    assert read_words(str(path), 1, text, start, len(text)) == {"words": [], "scan": False}
+    assert read_words(str(path), 1, "Words of an older file.", 0, 23)["words"] == []
 
 
 def test_signs_without_spaces_between_are_marked_one_by_one(tmp_path: Path) -> None:

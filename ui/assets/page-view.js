@@ -7,6 +7,7 @@ import { patternOf, placeOf, quoted, quoteIn } from "./quotes.js";
 import { talk } from "./talk.js";
 
 const SHARPEST = 2; // pixels of an image for one of the window; more is not seen
+const PATIENCE = 400; // milliseconds before it says that it is still looking
 const EDGE = 2; // pixels from an end of the page that count as at it
 const LOUD = "The recording is paused: the microphone would hear it. End the conversation by voice first.";
 
@@ -159,7 +160,7 @@ async function draw(box) {
   const { source, page } = state;
   const name = { source: page.source, page: page.page ?? 1 };
   const width = Math.ceil(box.querySelector(".sheet").clientWidth * Math.min(devicePixelRatio, SHARPEST));
-  const words = page.passage && page.original === "pdf" ? wordsOf(source, name) : [];
+  const words = page.passage ? wordsOf(source, name) : [];
   try {
     const image = await api(`/api/page/image?${new URLSearchParams({ ...name, width })}`, { raw: true });
     await fill(box.querySelector("img"), await image.blob());
@@ -168,7 +169,13 @@ async function draw(box) {
     return;
   }
   if (!page.passage || !box.isConnected) return;
-  state.words = await words;
+  const looking = note("Looking for the words on the page…");
+  const slow = setTimeout(() => box.before(looking), PATIENCE); // a scan is read once more
+  const found = await words;
+  clearTimeout(slow);
+  looking.remove();
+  if (!box.isConnected) return;
+  state.words = found;
   if (!state.words.length) box.before(note("These words cannot be marked on the page. They are under Text."));
   const quotes = isWhole() ? quotesOf(source) : [];
   mark("marked-passage", [[source.start, source.end]]);
