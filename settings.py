@@ -82,7 +82,7 @@ class Settings(BaseSettings):
         None,
         ge=0,
         le=1,
-        description="score under which a passage does not count as found; empty: the calibrated one",
+        description="how probable it must be that the documents answer; empty: the calibrated floor",
     )
     chunk_size: int = Field(1000, ge=20, le=20_000, description="characters of a chunk, at most")
     chunk_overlap: int = Field(150, ge=0, le=10_000, description="characters that neighbouring chunks share")

@@ -15,6 +15,7 @@ from typing import Literal
 from langchain_core.documents import Document
 
 from rag.headings import LONGEST, find_headings
+from rag.subject import subject
 
 Span = tuple[int, int]
 
@@ -23,6 +24,7 @@ _SEPARATORS = tuple(
     re.compile(pattern)
     for pattern in (r"\n[ \t]*\n\s*", r"\n", r"[.!?…][\"'”’)\]]*\s+|[。！？]", r"[;:,]\s+|[，、；：]", r"\s+")
 )
+_JOINT = " · "  # between the parts of a header
 _BLANK_LINE = re.compile("\n\n")
 
 
@@ -46,6 +48,12 @@ class Chunk:
         """What is embedded and searched."""
         return f"{self.header}\n{self.text}" if self.header else self.text
 
+    @property
+    def document(self) -> str:
+        """What of the header names the whole document."""
+        own = (self.section, f"page {self.page}")
+        return _JOINT.join(part for part in self.header.split(_JOINT) if part not in own)
+
 
 def split_documents(
     documents: Sequence[Document],
@@ -66,7 +74,7 @@ def split_documents(
     if splitter not in splitters:
         raise ValueError(f"There is no splitter {splitter!r}. Choose one of: {', '.join(splitters)}.")
     chunks: list[Chunk] = []
-    source, section = None, ""
+    source, section, names = "", "", _names(documents)
     for document in documents:
         if document.metadata["source"] != source:
             source, section = document.metadata["source"], ""
@@ -74,7 +82,7 @@ def split_documents(
         headings = _headings(document)
         spans = splitters[splitter](text, size, overlap, [start for start, _ in headings])
         stripped = (_strip(text, span) for span in spans)
-        chunks.extend(_chunk(document, span, headings, section) for span in stripped if span)
+        chunks.extend(_chunk(document, span, headings, section, names[source]) for span in stripped if span)
         section = headings[-1][1] if headings else section
     return chunks
 
@@ -85,14 +93,16 @@ def _headings(document: Document) -> list[tuple[int, str]]:
     return [(start, name[:LONGEST]) for start, name in told] if told else find_headings(document.page_content)
 
 
-def _chunk(document: Document, span: Span, headings: Sequence[tuple[int, str]], section: str) -> Chunk:
-    """`section`: the heading that an earlier page left open."""
+def _chunk(
+    document: Document, span: Span, headings: Sequence[tuple[int, str]], section: str, name: str
+) -> Chunk:
+    """`section`: the heading that an earlier page left open; `name`: the whole document's."""
     start, end = span
     before = bisect_right(headings, start, key=lambda heading: heading[0])
     section = headings[before - 1][1] if before else section
     title, page, offset = (document.metadata.get(key) for key in ("title", "page", "start"))
     place = document.metadata.get("place", "")
-    names = [title, section if section != title else "", place]
+    names = [name, section if section != title else "", place]
     return Chunk(
         source=document.metadata["source"],
         text=document.page_content[start:end],
@@ -101,10 +111,32 @@ def _chunk(document: Document, span: Span, headings: Sequence[tuple[int, str]], 
         page=page,
         title=title or "",
         section=section,
-        header=" · ".join(name for name in names if name),
+        header=_JOINT.join(name for name in names if name),
         place=place,
         at=document.metadata.get("at"),
     )
+
+
+def _names(documents: Sequence[Document]) -> dict[str, str]:
+    """Each source's name."""
+    pages: dict[str, list[Document]] = {}
+    for document in documents:
+        pages.setdefault(document.metadata["source"], []).append(document)
+    return {source: _name(source, own) for source, own in pages.items()}
+
+
+def _name(source: str, pages: Sequence[Document]) -> str:
+    """What tells the document from others: its file's name as words, its title, what it is about."""
+    title = pages[0].metadata.get("title") or ""
+    name = _words(re.sub(r"\.\w{1,5}$", "", source))[-LONGEST:]
+    if _words(title).casefold() == name.casefold():
+        name = ""
+    about = subject([page.page_content for page in pages], f"{name} {title}") if len(pages) > 1 else ""
+    return _JOINT.join(part for part in (name, title, about) if part)
+
+
+def _words(text: str) -> str:
+    return " ".join(re.findall(r"[^\W_]+", text))
 
 
 def _strip(text: str, span: Span) -> Span | None:

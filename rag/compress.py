@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from rag.cancel import current
 from rag.sentences import sentence_spans
-from rag.terms import question_terms, terms
+from rag.terms import Word, question_words, terms
 
 _COSINE_BELOW_BEST = 0.2  # a sentence this much less similar than its passage's best one is left out
 _SHARED_TERMS = 0.5  # unless it holds this share of the question's terms
@@ -38,8 +38,8 @@ class SentenceCompressor:
         if not sentences:
             return list(documents)
         near = self._similarity(question, sentences)
-        wanted = set(question_terms(question))
-        shared = np.array([len(wanted & set(terms(s))) / max(1, len(wanted)) for s in sentences])
+        wanted = question_words(question)
+        shared = np.array([_held(wanted, s) / max(1, len(wanted)) for s in sentences])
         compressed, at = [], 0
         for document, found in zip(documents, spans, strict=True):
             own = slice(at, at + len(found))
@@ -60,6 +60,11 @@ class SentenceCompressor:
 def compressor(embedder: Embeddings) -> SentenceCompressor:
     """What `RetrievalQA` takes as its `compressor`."""
     return SentenceCompressor(embedder)
+
+
+def _held(wanted: Sequence[Word], sentence: str) -> int:
+    found = set(terms(sentence))
+    return sum(not word.terms.isdisjoint(found) for word in wanted)
 
 
 def _keep(

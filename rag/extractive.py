@@ -29,7 +29,7 @@ from rag.heard import apart
 from rag.languages import not_found
 from rag.prompts import NOT_FOUND
 from rag.sentences import split_sentences
-from rag.terms import coverage, question_terms, term_weights, terms
+from rag.terms import coverage, question_words, term_weights, terms
 
 __all__ = ["LONGEST_ANSWER", "NOT_FOUND", "ExtractiveQA"]
 
@@ -242,9 +242,10 @@ def _quote(question: str, scored: Sequence[_Scored]) -> str:
     before = replace(best, text=best.before)
     if best.leans and len(_cited(before)) <= room:
         return f"{_cited(before)} {_cited(best)}"
-    missing = set(question_terms(question)) - best.known
+    missing = [word.terms for word in question_words(question) if word.terms.isdisjoint(best.known)]
     for other in scored[1:]:
-        allowed = _ADDS if missing & other.sentence.own else _SECOND
+        adds = any(not forms.isdisjoint(other.sentence.own) for forms in missing)
+        allowed = _ADDS if adds else _SECOND
         near = other.score >= scored[0].score - allowed
         if near and len(_cited(other.sentence)) <= room and not _repeats(other.sentence, best):
             return " ".join(_cited(each) for each in _in_reading_order(best, other.sentence))

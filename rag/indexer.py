@@ -23,7 +23,7 @@ from rag.store import ChunkStore, NameTakenError, Page, Source
 
 Splitter = Literal["recursive", "character"]
 STEP = 32  # texts that are embedded before a question may go first
-_RECIPE = 2  # changes with the way documents are read and split: older ones are then made again
+_RECIPE = 3  # changes with the way documents are read and split: older ones are then made again
 
 
 class TextEmbedder(Protocol):

@@ -11,8 +11,9 @@ It does not know where the store keeps its chunks, nor what is done with the pas
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import chain, zip_longest
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -23,15 +24,18 @@ from langchain_core.retrievers import BaseRetriever
 from numpy.typing import NDArray
 from pydantic import Field
 
+from rag.answerable import probability
 from rag.cancel import current
 from rag.chunks import Chunk
+from rag.comparison import sides
 from rag.store import ChunkStore, Hit
-from rag.terms import coverage, term_set, term_weights
+from rag.terms import ENGLISH, Word, coverage, idf, language_of, term_set, term_weights
 
-DEFAULT_FLOOR = 0.05  # refuses hardly any question that the documents answer; see docs/retrieval.md
+DEFAULT_FLOOR = 0.25  # refuses one in twenty questions that the documents answer; see docs/retrieval.md
 CANDIDATES = 50  # from each of the two searches
 RERANKED = 20  # passages that a reranker reads
-_COSINE, _COVERAGE, _BIAS = 3.3, 5.6, -5.1  # fitted by scripts/fit_retriever.py
+_COSINE, _COVERAGE, _UNNAMED, _BIAS = 4.0, 4.0, 0.45, -5.2  # fitted by scripts/fit_retriever.py
+_LEAST = 0.05  # score of a passage that is shown beside the best one, if there is a floor
 _SAME_PLACE = 0.5  # chunks of one source that share more than this of the shorter one are one passage
 
 
@@ -45,17 +49,22 @@ class Reranker(Protocol):
 
 @dataclass(frozen=True)
 class Candidate:
-    """A chunk that one of the searches found, and the two numbers that its score is made from."""
+    """A chunk that one of the searches found, and the numbers that its score is made from."""
 
     id: int
     chunk: Chunk
     cosine: float
     coverage: float  # share of the question's idf mass that the chunk's words hold, 0 to 1
+    unnamed: float = 0.0  # by how much less than another document its own is named in the question, nats
+
+    @property
+    def logit(self) -> float:
+        return _COSINE * self.cosine + _COVERAGE * self.coverage - _UNNAMED * self.unnamed + _BIAS
 
     @property
     def score(self) -> float:
         """The calibrated probability, 0 to 1, that this chunk answers the question."""
-        return 1 / (1 + math.exp(-(_COSINE * self.cosine + _COVERAGE * self.coverage + _BIAS)))
+        return 1 / (1 + math.exp(-self.logit))
 
 
 class HybridRetriever(BaseRetriever):
@@ -63,21 +72,27 @@ class HybridRetriever(BaseRetriever):
 
     A Document's text is the chunk's; its metadata: id, source, page, place, at, start, end, title,
     section and score.
-    With a reranker the order is its, while `score` and the floor stay the calibrated ones.
+    With a reranker the order is its, while `score` and the floor stay the calibrated ones. Nothing comes back
+    for a question that the documents answer with less probability than `floor` (see `rag.answerable`).
     """
 
     store: ChunkStore
     embedder: Embeddings
     k: int = Field(default=4, ge=1)
-    floor: float = Field(default=DEFAULT_FLOOR, ge=0, le=1)  # what scores less does not count as found
+    floor: float = Field(default=DEFAULT_FLOOR, ge=0, le=1)  # how probable it must be that there is an answer
     reranker: Reranker | None = None
     within: frozenset[int] | None = None  # the only documents that are searched, by the store's numbers
 
     def search(self, query: str, k: int) -> list[Document]:
-        """The k best passages, best first, whatever their score."""
-        ranked = rank(self.candidates(query))
+        """The k best passages, best first, whatever their score; of a comparison, each side's in turn."""
+        rankings = [(side, rank(self.candidates(side))) for side in sides(query) or [query]]
+        return self._documents(rankings, k)
+
+    def _documents(self, rankings: Sequence[tuple[str, list[Candidate]]], k: int) -> list[Document]:
         if self.reranker is not None:
-            ranked = _rerank(self.reranker, query, ranked, max(RERANKED, k))
+            read = max(RERANKED, k)
+            rankings = [(side, _rerank(self.reranker, side, ranked, read)) for side, ranked in rankings]
+        ranked = _in_turn([ranked for _, ranked in rankings])
         return [as_document(candidate) for candidate in ranked[:k]]
 
     def candidates(self, query: str) -> list[Candidate]:
@@ -92,9 +107,11 @@ class HybridRetriever(BaseRetriever):
     def _get_relevant_documents(
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun
     ) -> list[Document]:
-        return [
-            document for document in self.search(query, self.k) if document.metadata["score"] >= self.floor
-        ]
+        rankings = [(side, rank(self.candidates(side))) for side in sides(query) or [query]]
+        answered = [(side, ranked) for side, ranked in rankings if probability(side, ranked) >= self.floor]
+        documents = self._documents(answered, self.k)
+        least = min(_LEAST, self.floor)
+        return documents[:1] + [each for each in documents[1:] if each.metadata["score"] >= least]
 
 
 def rank(candidates: Sequence[Candidate]) -> list[Candidate]:
@@ -114,17 +131,46 @@ def rank(candidates: Sequence[Candidate]) -> list[Candidate]:
     return kept
 
 
+def _in_turn(rankings: Sequence[Sequence[Candidate]]) -> list[Candidate]:
+    """The first of each ranking, then the second of each, none twice."""
+    found: dict[int, Candidate] = {}
+    for candidate in filter(None, chain(*zip_longest(*rankings))):
+        found.setdefault(candidate.id, candidate)
+    return list(found.values())
+
+
 def _candidates(query: str, dense: Sequence[Hit], sparse: Sequence[Hit]) -> list[Candidate]:
     chunks = {hit.id: hit.chunk for hit in (*dense, *sparse)}
     cosines = {hit.id: hit.score for hit in dense}
     lowest = min(cosines.values(), default=0.0)  # what only BM25 found is at most this near
-    held = {id: term_set(chunk.indexed_text) for id, chunk in chunks.items()}
+    held = {id: _held(chunk) for id, chunk in chunks.items()}
     # Over the candidates only: those have to be told apart, and a rare term's chunks are all among them.
     weights = term_weights(query, held.values())
+    unnamed = _unnamed(weights, chunks.values())
     return [
-        Candidate(id, chunk, cosines.get(id, lowest), coverage(weights, held[id]))
+        Candidate(
+            id, chunk, cosines.get(id, lowest), coverage(weights, held[id]), unnamed.get(chunk.source, 0.0)
+        )
         for id, chunk in chunks.items()
     ]
+
+
+def _held(chunk: Chunk) -> frozenset[str]:
+    language = language_of(chunk.text)
+    return term_set(chunk.header, language) | term_set(chunk.text, language)
+
+
+def _unnamed(words: Collection[Word], chunks: Collection[Chunk]) -> dict[str, float]:
+    """How much less of the question each source's name covers than that of the one it names best.
+
+    In inverse document frequency, of the words that some of these documents are named by and others not.
+    """
+    names = {chunk.source: term_set(chunk.document, ENGLISH) for chunk in chunks}
+    having = {word: [not word.terms.isdisjoint(name) for name in names.values()] for word in words}
+    weights = {word: idf(sum(has), len(names)) for word, has in having.items() if any(has) and not all(has)}
+    covered = {source: coverage(weights, name) for source, name in names.items()}
+    best = max(covered.values(), default=0.0)
+    return {source: best - share for source, share in covered.items()}
 
 
 def _same_place(one: Chunk, other: Chunk) -> bool:

@@ -6,6 +6,7 @@ database (its owner says what to add and to remove), nor what a term is (`rag.te
 
 from __future__ import annotations
 
+import itertools
 import logging
 import shutil
 import threading
@@ -16,11 +17,12 @@ from typing import Any
 
 from rag.store import StoreError
 from rag.store_vectors import NEVER, Stamp
-from rag.terms import terms
+from rag.terms import Word, language_of, question_words, terms
 
 log = logging.getLogger(__name__)
 
 FOLDER = "text.tantivy"
+_SHORTEST_FUZZY, _LONG_FUZZY = 4, 8  # letters of a word that may be one, or two, letters off
 LONGEST_QUERY = 256  # different words of a query that are searched for
 _HEAP = 32_000_000  # bytes that a writer may use before it writes a segment
 _STAMP = 0  # the `document` of the one entry that carries the stamp; real ones count from 1
@@ -116,7 +118,8 @@ class TextIndex:
             for document in (*removed, _STAMP):
                 writer.delete_documents_by_term("document", document)
             for number, document, header, text in added:
-                words = {"header": " ".join(terms(header)), "text": " ".join(terms(text))}
+                language = language_of(text)
+                words = {"header": " ".join(terms(header, language)), "text": " ".join(terms(text, language))}
                 writer.add_document(self._entry(id=number, document=document, **words))
             writer.add_document(self._entry(document=_STAMP, stamp=f"{stamp[0]}:{stamp[1]}"))
         self.open()
@@ -148,7 +151,7 @@ class TextIndex:
 
     def search(self, query: str, k: int, only: list[int] | None = None) -> list[tuple[int, float]]:
         """(id, BM25) of the `k` best chunks, best first; with `only`, of these documents."""
-        words = list(dict.fromkeys(terms(query)))[:LONGEST_QUERY]
+        words = question_words(query)[:LONGEST_QUERY]
         with self._lock:
             searcher = self._searcher
         if not words or searcher is None:
@@ -158,18 +161,29 @@ class TextIndex:
             ids = searcher.fast_field_values("id", [address for _, address in hits])
         return [(int(number), float(score)) for number, (score, _) in zip(ids, hits, strict=True)]
 
-    def _any_of(self, words: list[str], only: list[int] | None) -> Any:
+    def _any_of(self, words: list[Word], only: list[int] | None) -> Any:
         query, should, must = self._tantivy.Query, self._tantivy.Occur.Should, self._tantivy.Occur.Must
         clauses = []
         for word in words:
-            header = query.term_query(self._schema, "header", word, index_option="freq")
-            text = query.term_query(self._schema, "text", word, index_option="freq")
-            clauses += [(should, header), (should, text)]
+            for field in ("header", "text"):
+                forms = [
+                    query.term_query(self._schema, field, term, index_option="freq")
+                    for term in sorted(word.terms)
+                ]
+                clauses.append((should, query.disjunction_max_query(forms) if forms[1:] else forms[0]))
+            if len(word.text) >= _SHORTEST_FUZZY and not self._knows(word):
+                near = 2 if len(word.text) >= _LONG_FUZZY else 1
+                clauses.append((should, query.fuzzy_term_query(self._schema, "text", word.text, near)))
         found = query.boolean_query(clauses)
         if only is None:
             return found
         mine = query.const_score_query(query.term_set_query(self._schema, "document", only), 0.0)
         return query.boolean_query([(must, found), (must, mine)])
+
+    def _knows(self, word: Word) -> bool:
+        """Whether any chunk has the word."""
+        fields = itertools.product(("text", "header"), word.terms)
+        return any(self._searcher.doc_freq(field, term) for field, term in fields)
 
 
 def _import_tantivy() -> Any:

@@ -1,23 +1,25 @@
 """Text → stemmed terms, and how much of a question a text's terms cover. It knows no index, no passage.
 
-BM25 counts these same terms (`rag.store_text`), so what one search finds, the other's score sees.
+BM25 counts these same terms (`rag.store_text`), so what one search finds, the other's score sees. A text is
+stemmed as the language that its function words are of; a word of a question, which is too short to tell, may
+be any language's. Besides its words a text has what is written with digits: "XJ-4400/B" whole and in its
+parts, "FY2018" also as 2018, "1,250" also as 1250.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Set
+from collections.abc import Callable, Collection, Iterator, Mapping, Set
+from dataclasses import dataclass
 from functools import cache, lru_cache
 from itertools import chain
+from typing import Any
 
-# English words that a question is made of, whatever it asks for; the usual stop lists have no "what".
-_FUNCTION_WORDS = """
-    a about an and any are as at be been being but by can could did do does for from had has have having
-    he her him his how i if in into is it its many may me might much must my no nor not of on or our
-    shall she should so some than that the their them then there these they this those to us was we were
-    what when where which who whom whose why will with would you your
-"""
+from rag.function_words import FUNCTION_WORDS
+from rag.spelling import nearest
+
 # Plurals that no stemmer takes to their singular. Left out is what is, or is stemmed like, a form of another
 # word: leaves, lives, bases, axes, data, media; indices (indicate), vertices (vertical), theses (these).
 _PLURALS = """
@@ -37,71 +39,226 @@ _LONGEST = 60  # characters of a term; what is longer is no word
 # Scripts that put no space between words are taken character by character; all else word by word.
 _UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
 _WORD = rf"[{_UNSPACED}]|[[\p{{L}}\p{{M}}\p{{N}}]&&[^{_UNSPACED}]]+"
+# What is one thing though marks stand in it: a part number, a date, a paragraph's number, an amount.
+_JOINED = re.compile(r"[^\W_]+(?:[-/._:,'’][^\W_]+)*")
+_THOUSANDS = re.compile(r"\d{1,3}(?:([.,'’])\d{3})(?:\1\d{3})*")
+_PIECE = re.compile(r"\d+|[^\W\d_]+")
+_FISCAL = re.compile(r"\b[FC]Y ?['’]?((?:\d\d)?\d\d)\b")  # "FY2018", "FY 18": a year
+_MARKS = re.compile(r"[-/_:,'’]")
 
 
-def terms(text: str) -> list[str]:
-    """The terms of `text` in order: lower case, without accents, singular, stemmed as English."""
-    singulars = _singulars()
-    return [singulars.get(term, term) for term in _analyzer()(text)]
+ENGLISH = "english"
+_UNSTEMMED = frozenset({"polish"})
+_READ = 600  # characters that tell a text's language
+_LEAST = 3  # function words that a guess of the language rests on
+_JOINED_LIKENESS = 0.8  # from which two words are one that was torn: "el wood"
+_LEAD = 1.3  # how many times as many as English has
 
 
-def term_set(text: str) -> frozenset[str]:
-    """The distinct terms of `text`, three times as fast as `terms` where its words are known."""
-    return frozenset(chain.from_iterable(map(_terms_of, set(text.split()))))
+@dataclass(frozen=True)
+class Word:
+    """One word of a question, as the texts of any language may have it."""
+
+    text: str  # lower case, without accents
+    terms: frozenset[str]  # a text that has one of these has the word
+    likeness: float = 1.0  # less than 1: it was taken for another, by its spelling or sound
+
+    def __hash__(self) -> int:
+        return hash(self.text)
+
+
+def terms(text: str, language: str | None = None) -> list[str]:
+    """The terms of `text`: lower case, without accents, stemmed as `language`, by default its own.
+
+    English plurals become singular. What is written with digits comes after the words.
+    """
+    return _stemmed(text, language or language_of(text)) + _codes(text)
+
+
+def term_set(text: str, language: str | None = None) -> frozenset[str]:
+    """The distinct terms of `text`, much faster than `terms` where its words have been seen before."""
+    language = language or language_of(text)
+    return frozenset(chain.from_iterable(_terms_of(word, language) for word in set(text.split())))
 
 
 @lru_cache(1 << 16)
-def _terms_of(word: str) -> tuple[str, ...]:
-    return tuple(terms(word))
+def _terms_of(word: str, language: str) -> tuple[str, ...]:
+    return tuple(terms(word, language))
 
 
-def question_terms(question: str) -> list[str]:
-    """The distinct terms that an answer would share; function words only where it has no others."""
-    distinct = list(dict.fromkeys(terms(question)))
-    return [term for term in distinct if term not in _stop_terms()] or distinct
+def language_of(text: str) -> str:
+    """The language (a key of FUNCTION_WORDS) that most of the text's function words are of; else English."""
+    known = _languages()
+    counted = Counter(name for word in _words(text[:_READ]) if word in known for name in known[word])
+    if not counted:
+        return ENGLISH
+    name, most = counted.most_common(1)[0]
+    return name if most >= _LEAST and most > _LEAD * counted[ENGLISH] else ENGLISH
 
 
-def term_weights(question: str, texts: Collection[Set[str]]) -> dict[str, float]:
-    """The question's terms → their share of its inverse document frequency in `texts`, sets of terms.
+def question_words(question: str) -> list[Word]:
+    """The distinct words that an answer would share; function words only where it has no others."""
+    question = _FISCAL.sub(lambda match: f" {'20' * (len(match[1]) == 2)}{match[1]}", question)
+    words: dict[frozenset[str], Word] = {}
+    stop = _stop_words(question)
+    rest: dict[frozenset[str], Word] = {}
+    for token in _plain()(question):
+        word = Word(token, _variants(token))
+        (rest if token in stop else words).setdefault(word.terms, word)
+    for code in _codes(question):
+        words.setdefault(frozenset([code]), Word(code, frozenset([code])))
+    return list((words or rest).values())
 
-    A term that no text holds weighs most: it is the best sign that the answer is not there.
+
+def term_weights(question: str, texts: Collection[Set[str]]) -> dict[Word, float]:
+    """The question's words → their share of its inverse document frequency in `texts`, sets of terms.
+
+    A word that no text holds is taken for the one that it is most like. If there is none, it weighs most: it
+    is the best sign that the answer is not there.
     """
-    wanted = question_terms(question)
-    frequency = Counter(term for text in texts for term in wanted if term in text)
-    absent = {term: len(texts) - frequency[term] + 0.5 for term in wanted}
-    weight = {term: math.log(1 + absent[term] / (frequency[term] + 0.5)) for term in wanted}
+    wanted = _meant(question_words(question), texts)
+    frequency = {word: sum(not word.terms.isdisjoint(text) for text in texts) for word in wanted}
+    weight = {word: idf(frequency[word], len(texts)) for word in wanted}
     mass = sum(weight.values())
-    return {term: each / mass for term, each in weight.items()}
+    return {word: each / mass for word, each in weight.items()}
 
 
-def coverage(weights: Mapping[str, float], text: Set[str]) -> float:
-    """How much of the question the terms of `text` cover, 0 to 1. `weights`: from `term_weights`."""
-    return sum(weight for term, weight in weights.items() if term in text)
+def idf(having: int, texts: int) -> float:
+    """Inverse document frequency of a word that `having` of `texts` have, as BM25 reckons it, in nats."""
+    return math.log(1 + (texts - having + 0.5) / (having + 0.5))
+
+
+def coverage(weights: Mapping[Word, float], text: Set[str]) -> float:
+    """How much of the weight the terms of `text` cover; all of it is 1 for `term_weights`."""
+    return sum(weight * word.likeness for word, weight in weights.items() if not word.terms.isdisjoint(text))
+
+
+def _meant(words: list[Word], texts: Collection[Set[str]]) -> list[Word]:
+    """The words; for those that no text has, what they are most like, alone or with the word before."""
+    missing = {word for word in words if all(word.terms.isdisjoint(text) for text in texts)}
+    vocabulary = frozenset[str]().union(*texts) if missing else frozenset[str]()
+    meant: list[Word] = []
+    for word in words:
+        joined = meant[-1].text + word.text if meant and (word in missing or meant[-1] in missing) else ""
+        if joined and (both := _alike(joined, vocabulary)) and both.likeness > _JOINED_LIKENESS:
+            meant[-1] = both
+        else:
+            meant.append((_alike(word.text, vocabulary) or word) if word in missing else word)
+    return list(dict.fromkeys(meant))
+
+
+def _alike(text: str, vocabulary: Set[str]) -> Word | None:
+    found: dict[str, float] = {}
+    for form in {text, *_stemmed(text, ENGLISH)}:
+        found |= nearest(form, vocabulary)
+    best = max(found.values(), default=0.0)
+    return Word(text, frozenset(each for each in found if found[each] == best), best) if found else None
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"\w+", text.lower())
+
+
+def _codes(text: str) -> list[str]:
+    """What a token with digits is besides its words: whole, without marks, and letters and digits apart."""
+    tokens = [token for token in text.split() if not token.isalpha() and any(map(str.isdigit, token))]
+    return [
+        code for token in tokens for joined in _JOINED.findall(token) for code in _codes_of(joined.lower())
+    ]
+
+
+def _codes_of(joined: str) -> Iterator[str]:
+    whole = _MARKS.sub("", joined)
+    if _THOUSANDS.fullmatch(joined):
+        yield re.sub(r"\D", "", joined)
+    elif whole != joined or "." in joined:
+        yield whole
+    for part in re.split(r"[^\w]", joined):
+        pieces = _PIECE.findall(part)
+        if len(pieces) > 1:
+            yield from (piece for piece in pieces if len(piece) > 1)
+
+
+def _stemmed(text: str, language: str) -> list[str]:
+    found = _analyzer(language)(text)
+    if language != ENGLISH:
+        return found
+    singulars = _singulars()
+    return [singulars.get(term, term) for term in found]
+
+
+@lru_cache(4096)
+def _variants(token: str) -> frozenset[str]:
+    """The terms of one word in every language."""
+    return frozenset(term for language in FUNCTION_WORDS for term in _stemmed(token, language))
+
+
+def function_words(language: str) -> frozenset[str]:
+    """The words of FUNCTION_WORDS[language], as they are written."""
+    return _function_words(language)
 
 
 @cache
-def _stop_terms() -> frozenset[str]:
-    return frozenset(terms(_FUNCTION_WORDS))
+def _function_words(language: str) -> frozenset[str]:
+    return frozenset(FUNCTION_WORDS[language].split())
+
+
+def _stop_words(question: str) -> frozenset[str]:
+    """The function words of the question's language; short as it is, two are enough."""
+    known = _languages()
+    counted = Counter(name for word in _words(question) if word in known for name in known[word])
+    best = max(counted, key=lambda name: (counted[name], name == ENGLISH), default=ENGLISH)
+    return _words_of(best)
+
+
+@cache
+def _words_of(language: str) -> frozenset[str]:
+    return frozenset(_plain()(FUNCTION_WORDS[language]))
+
+
+@cache
+def _languages() -> dict[str, tuple[str, ...]]:
+    """Each function word → the languages that it is of."""
+    found: dict[str, list[str]] = {}
+    for language, words in FUNCTION_WORDS.items():
+        for word in dict.fromkeys(words.split()):
+            found.setdefault(word, []).append(language)
+    return {word: tuple(languages) for word, languages in found.items()}
 
 
 @cache
 def _singulars() -> dict[str, str]:
     """The stem of each plural in the table → that of its singular."""
-    stems = iter(_analyzer()(_PLURALS))
+    stems = iter(_analyzer(ENGLISH)(_PLURALS))
     return dict(zip(stems, stems, strict=True))
 
 
 @cache
-def _analyzer() -> Callable[[str], list[str]]:
+def _plain() -> Callable[[str], list[str]]:
     import tantivy
 
-    builder = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.regex(_WORD))
-    for step in (
-        tantivy.Filter.remove_long(_LONGEST),
-        tantivy.Filter.lowercase(),
-        tantivy.Filter.ascii_fold(),
-        tantivy.Filter.stemmer("english"),
-    ):
+    return _built(_WORD, tantivy.Filter.lowercase(), tantivy.Filter.ascii_fold())
+
+
+@cache
+def _analyzer(language: str) -> Callable[[str], list[str]]:
+    import tantivy
+
+    filters = [tantivy.Filter.lowercase()]
+    if language == ENGLISH:  # its stemmer knows no accents: "café" and "cafes"
+        filters += [tantivy.Filter.ascii_fold(), tantivy.Filter.stemmer(ENGLISH)]
+    elif language in _UNSTEMMED:
+        filters += [tantivy.Filter.ascii_fold()]
+    else:
+        filters += [tantivy.Filter.stemmer(language), tantivy.Filter.ascii_fold()]
+    return _built(_WORD, *filters)
+
+
+def _built(pattern: str, *filters: Any) -> Callable[[str], list[str]]:
+    import tantivy
+
+    builder = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.regex(pattern))
+    for step in (tantivy.Filter.remove_long(_LONGEST), *filters):
         builder = builder.filter(step)
     analyze: Callable[[str], list[str]] = builder.build().analyze
     return analyze

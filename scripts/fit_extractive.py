@@ -16,11 +16,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from rag.embeddings import MINILM, Embedder, open_embedder
-from rag.evaluate import read_questions
 from rag.extractive import features, sentences
 from rag.retriever import HybridRetriever
-from scripts.fit_retriever import FOLDS, indexed, read
+from scripts.fit_retriever import FOLDS
+from scripts.retrieval_sets import Remembered, indexed, read_folder
 
 NAMES = ("cosine", "coverage", "with the sentence before", "expected kind", "heading", "asks or announces")
 RIDGE = 1e-5
@@ -36,17 +35,18 @@ class Asked:
     weight: float
 
 
-def ask(folder: Path, embedder: Embedder) -> list[Asked]:
-    rows = [row for row in read_questions(folder / "questions.jsonl") if row.tests_answer]
-    with indexed(read(folder / "corpus", embedder), embedder) as store:
-        retriever = HybridRetriever(store=store, embedder=embedder)
+def ask(folder: Path, embedder: Remembered) -> list[Asked]:
+    given = read_folder(folder)
+    rows = [row for row in given.rows if row.tests_answer]
+    with indexed(given.documents, embedder) as kept:
+        retriever = HybridRetriever(store=kept.store, embedder=embedder)
         found = [sentences(retriever.invoke(row.question)) for row in rows]
     texts = sorted({each.in_context for passages in found for each in passages})  # many are found often
     vectors = dict(zip(texts, embedder.embed_array(texts), strict=True))
     asked = []
     for row, passages in zip(rows, found, strict=True):
         if passages:
-            question = embedder.embed_query_array(row.question)
+            question = embedder.embed_array([row.question])[0]
             cosines = [vectors[each.in_context] @ question for each in passages]
             columns = np.column_stack([cosines, features(row.question, passages)])
             right = np.array([_holds(each.text, row.answers) for each in passages])
@@ -97,8 +97,9 @@ def held_out(sets: Sequence[Sequence[Asked]]) -> Iterator[float]:
 
 
 def main(folders: Sequence[Path]) -> None:
-    embedder = open_embedder(MINILM, device="cpu", offline=True)
+    embedder = Remembered()
     sets = [ask(folder, embedder) for folder in folders]
+    embedder.save()
     for folder, share in zip(folders, held_out(sets), strict=True):
         print(f"{folder.name}: the best sentence is right for {share:.3f} (held out)")
     weights = fit([each for asked in sets for each in asked])

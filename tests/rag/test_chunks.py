@@ -120,9 +120,33 @@ def test_a_chunk_never_spans_pages() -> None:
 def test_header_holds_title_section_and_page() -> None:
     chunks = split_documents(pages("# Opening\n\nAt ten.", "More of the same section."))
     assert [chunk.section for chunk in chunks] == ["Opening", "Opening"]
-    assert chunks[1].header == "The Title · Opening · page 2"
-    assert chunks[1].indexed_text == "The Title · Opening · page 2\nMore of the same section."
-    assert split_documents(one("# The Title\n\nText."))[0].header == "The Title"
+    assert chunks[1].header == "a · The Title · Opening · page 2"
+    assert chunks[1].document == "a · The Title"
+    assert chunks[1].indexed_text == "a · The Title · Opening · page 2\nMore of the same section."
+
+
+@pytest.mark.parametrize(
+    ("source", "title", "document"),
+    [
+        ("reports/2018/NORVEX_2018_10K.pdf", "UNITED STATES", "reports 2018 NORVEX 2018 10K · UNITED STATES"),
+        ("garden-rules.txt", "Garden rules", "Garden rules"),  # says the same
+        ("garden-rules.txt", "", "garden rules"),
+        ("https://example.org/mill.html", "The mill", "https example org mill · The mill"),
+    ],
+)
+def test_a_header_names_the_document(source: str, title: str, document: str) -> None:
+    page = Document(
+        "It has 14 wheels.", metadata={"source": source, "title": title, "page": None, "start": 0}
+    )
+    [chunk] = split_documents([page])
+    assert chunk.header == chunk.document == document
+
+
+def test_each_page_of_a_long_document_says_what_it_is_about() -> None:
+    text = "Sales in Norvex rose by a little. " * 60
+    texts = ["ANNUAL REPORT 2018\nNORVEX CORPORATION", *([f"{text} In 2018 and 2017 it was so."] * 4)]
+    chunks = split_documents(pages(*texts))
+    assert {chunk.document for chunk in chunks} == {"a · The Title · Norvex 2018"}
 
 
 def test_a_section_ends_with_its_source() -> None:

@@ -205,7 +205,7 @@ def test_an_e_book_in_its_reading_order(tmp_path: Path) -> None:
     ]
     assert places(found) == ["chapter 1", "chapter 2"]
     assert found[0].metadata["title"] == "The Lamp"
-    assert split_documents(found)[1].header == "The Lamp · Dawn · chapter 2"
+    assert split_documents(found)[1].header == "a · The Lamp · Dawn · chapter 2"
 
 
 def test_a_libreoffice_text_and_presentation(tmp_path: Path) -> None:
