@@ -20,9 +20,14 @@ from rag.store import Page, Source
 # As what a recording is sent: never as anything that could hold a script. No browser plays all of them.
 MEDIA_TYPES = {
     ".aac": "audio/aac",
+    ".ac3": "audio/ac3",
     ".aif": "audio/aiff",
     ".aiff": "audio/aiff",
     ".amr": "audio/amr",
+    ".ape": "audio/x-ape",
+    ".au": "audio/basic",
+    ".caf": "audio/x-caf",
+    ".eac3": "audio/eac3",
     ".flac": "audio/flac",
     ".m4a": "audio/mp4",
     ".m4b": "audio/mp4",
@@ -30,9 +35,12 @@ MEDIA_TYPES = {
     ".oga": "audio/ogg",
     ".ogg": "audio/ogg",
     ".opus": "audio/ogg",
+    ".tta": "audio/x-tta",
     ".wav": "audio/wav",
     ".weba": "audio/webm",
     ".wma": "audio/x-ms-wma",
+    ".wv": "audio/x-wavpack",
+    ".3gp": "video/3gpp",
     ".avi": "video/x-msvideo",
     ".m4v": "video/mp4",
     ".mkv": "video/x-matroska",
@@ -41,6 +49,7 @@ MEDIA_TYPES = {
     ".mpeg": "video/mpeg",
     ".mpg": "video/mpeg",
     ".webm": "video/webm",
+    ".wmv": "video/x-ms-wmv",
 }
 PICTURES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp"})
 WIDTHS = (600, 900, 1200, 1600, 2000)  # pixels of an image; few, so that one that was drawn serves again
