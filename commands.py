@@ -6,7 +6,7 @@ It knows neither the command line's arguments nor its output formats.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from rag.questions import Row
 
 log = logging.getLogger(__name__)
+
+NOT_SUPPORTED = "not in the documents"  # after a sentence that no passage says
 
 
 def index(
@@ -72,7 +74,7 @@ def ask(
 
     `live`: print the answer there as it comes; `speak`: write its sound there too.
     """
-    from rag.assistant import Nearest, Notice, Replaced, Sources, Standalone, Token
+    from rag.assistant import Checked, Nearest, Notice, Replaced, Sources, Standalone, Token
 
     if collection:
         engines.retriever(collection)  # one that is not there is refused before anything is said
@@ -96,6 +98,8 @@ def ask(
                     _print(live, "\n")
                 case Token():
                     _print(live, event.text)
+                case Checked():
+                    _print(live, "" if event.supported else f" ({NOT_SUPPORTED})")
                 case _:
                     done = event
     if done is None:
@@ -104,12 +108,13 @@ def ask(
     _print(live, "\n" + "".join(f"\n[{n}] {_place(source)}" for n, source in enumerate(sources, 1)) + "\n")
     _print(live, "".join(f"The nearest that was found: {_place(source)}\n" for source in near))
     if speak is not None:
-        _speak(engines, done.text, speak)
+        _speak(engines, _aloud(done), speak)
     return {
         "question": question,
         "standalone": standalone,
         "answer": done.text,
         "answered": done.answered,
+        "unsupported": [list(place) for place in done.unsupported],
         "sources": sources,
         "nearest": near,
         "confidence": done.confidence,
@@ -120,7 +125,7 @@ def ask(
 
 def speak(engines: Engines, text: str, out: Path) -> float:
     """Write `text` as sound into a WAV file; returns its seconds."""
-    seconds = _speak(engines, text, out)
+    seconds = _speak(engines, [(text, "")], out)
     if not seconds:
         raise EngineError("There was nothing to say, so no file was written. Give some text.")
     return seconds
@@ -146,7 +151,16 @@ def evaluate_on(
     return as_result(measure(engines, plan, progress))
 
 
-def _speak(engines: Engines, text: str, out: Path) -> float:
+def _aloud(done: Done) -> Iterator[tuple[str, str]]:
+    """The answer in pieces for the voice, each with what is said before it."""
+    from rag.languages import not_supported
+    from speech.turn import remarked
+
+    starts = [start for start, _ in done.unsupported]
+    return remarked(done.text, starts, not_supported(done.language))
+
+
+def _speak(engines: Engines, pieces: Iterable[tuple[str, str]], out: Path) -> float:
     from speech import turn
     from speech.audio import write_wav
 
@@ -154,7 +168,7 @@ def _speak(engines: Engines, text: str, out: Path) -> float:
     if synthesizer is None:
         raise EngineError("There is no voice: PARLEY_TTS is none. Set it to auto or espeak-ng.")
     language = None if engines.settings.language == "auto" else engines.settings.language
-    return write_wav(out, turn.speak([text], synthesizer, language=language, on_notice=log.warning))
+    return write_wav(out, turn.speak(pieces, synthesizer, language=language, on_notice=log.warning))
 
 
 def _told(progress: Progress | None) -> Any:

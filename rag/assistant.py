@@ -20,7 +20,8 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage
 
 from rag.cancel import Cancelled, CancelToken, scope
-from rag.citations import Citer, cited_numbers
+from rag.citations import Citer, Judged, cited_numbers
+from rag.evidence import Evidence
 from rag.languages import guess
 from rag.memory import remember, understand
 from rag.priority import urgent
@@ -45,6 +46,7 @@ class Sources:
     """
 
     documents: tuple[Document, ...]
+    checked: bool = False  # whether a Checked will come for each sentence; what quotes needs none
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,19 @@ class Token:
     """The next piece of the answer's text; citations are part of it, as " [2]"."""
 
     text: str
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What the passages say of the sentence from `start` to `end` of the text so far, its tokens all sent.
+
+    Sentences come in order. Whoever speaks them waits for this.
+    """
+
+    start: int
+    end: int
+    supported: bool  # False: it claims what no passage says
+    passages: tuple[int, ...] = ()  # the numbers of those that do, best first
 
 
 @dataclass(frozen=True)
@@ -87,9 +102,11 @@ class Done:
         default_factory=dict
     )  # seconds: standalone, retrieval, first_token, total
     engine: str = ""  # which language model wrote it
+    unsupported: tuple[tuple[int, int], ...] = ()  # where sentences stand that no passage says
+    language: str | None = None  # the code of the one that was asked for
 
 
-Event = Standalone | Sources | Notice | Token | Replaced | Nearest | Done
+Event = Standalone | Sources | Notice | Token | Checked | Replaced | Nearest | Done
 
 
 class Chain(Protocol):
@@ -254,6 +271,7 @@ class _Turn:
         self._text = ""
         self.documents: tuple[Document, ...] = ()
         self.standalone = question
+        self._unsupported: list[tuple[int, int]] = []
         self._timings: dict[str, float] = {}
         self._begin = time.perf_counter()
 
@@ -272,7 +290,7 @@ class _Turn:
         log.warning("%s failed (%s); quoting", self._engine or "the language model", type(error).__name__)
         reason = f"{error} The answer below quotes the documents instead."
         emit(Replaced(reason) if self._text else Notice(reason))
-        self._text = ""
+        self._text, self._unsupported = "", []
         self._respond(self._fallback(), emit)
 
     def _respond(self, responder: Responder, emit: Callable[[Event], None]) -> None:
@@ -282,15 +300,15 @@ class _Turn:
             if "source_documents" in part:
                 self._mark("retrieval")
                 self.documents = tuple(part["source_documents"])
-                emit(Sources(self.documents))
+                emit(Sources(self.documents, checked=responder.llm is not None))
                 if responder.llm is not None:  # what quotes has cited already
-                    citer = Citer([document.page_content for document in self.documents])
+                    citer = Citer(_evidence(self.documents, self.standalone), len(self.documents))
             if "notice" in part:
                 emit(Notice(part["notice"]))
-            for piece in citer.feed(part.get("result", "")) if citer else [part.get("result", "")]:
-                self._say(piece, emit)
-        for piece in citer.finish() if citer else ():
-            self._say(piece, emit)
+            for said in citer.feed(part.get("result", "")) if citer else [part.get("result", "")]:
+                self._say(said, emit)
+        for said in citer.finish() if citer else ():
+            self._say(said, emit)
 
     def _understand(self, responder: Responder, emit: Callable[[Event], None]) -> dict[str, Any]:
         """What the chain is asked: the standalone question, what is remembered, and what is known besides."""
@@ -307,13 +325,16 @@ class _Turn:
         asked = {"query": understood.question, "chat_history": history}
         return asked | {name: value for name, value in known.items() if value}
 
-    def _say(self, piece: str, emit: Callable[[Event], None]) -> None:
-        if not piece:
-            return
-        if not self._text:
-            self._mark("first_token")
-        self._text += piece
-        emit(Token(piece))
+    def _say(self, said: str | Judged, emit: Callable[[Event], None]) -> None:
+        if isinstance(said, Judged):
+            if not said.support.supported:
+                self._unsupported.append((said.start, said.end))
+            emit(Checked(said.start, said.end, said.support.supported, said.support.passages))
+        elif said:
+            if not self._text:
+                self._mark("first_token")
+            self._text += said
+            emit(Token(said))
 
     def _mark(self, name: str) -> None:
         self._timings[name] = time.perf_counter() - self._begin
@@ -329,4 +350,11 @@ class _Turn:
             confidence=max((float(d.metadata.get("score", 0.0)) for d in self.documents), default=0.0),
             timings=dict(self._timings),
             engine=self._engine,
+            unsupported=tuple(self._unsupported),
+            language=self._language,
         )
+
+
+def _evidence(documents: Sequence[Document], question: str) -> Evidence:
+    names = [f"{d.metadata.get('title', '')} {d.metadata.get('source', '')}" for d in documents]
+    return Evidence([document.page_content for document in documents], names, question)

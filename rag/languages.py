@@ -42,6 +42,25 @@ _NOT_FOUND = {
     "ar": "لم أجد ذلك في مستنداتك.",
     "hi": "मुझे यह आपके दस्तावेज़ों में नहीं मिला।",
 }
+# Said before a sentence that no passage supports, so it is short.
+_NOT_SUPPORTED = {
+    "en": "Not in the documents:",
+    "de": "Nicht in den Dokumenten:",
+    "es": "No está en los documentos:",
+    "fr": "Pas dans les documents :",
+    "it": "Non è nei documenti:",
+    "pt": "Não está nos documentos:",
+    "nl": "Niet in de documenten:",
+    "pl": "Nie ma tego w dokumentach:",
+    "ru": "Этого нет в документах:",
+    "uk": "Цього немає в документах:",
+    "tr": "Belgelerde yok:",
+    "ja": "文書にはありません:",
+    "zh": "文档中没有:",
+    "ko": "문서에 없음:",
+    "ar": "ليس في المستندات:",
+    "hi": "दस्तावेज़ों में नहीं:",
+}
 # Words of questions; a word that two of these languages share counts for both.
 _WORDS = {
     "en": """a an in on at by or the what when where which who why how is are was were does do did can could
@@ -80,6 +99,11 @@ _LEAD = 1.6  # how many times as many as any other language has
 def not_found(language: str | None = None) -> str:
     """What is said when no passage answers; in English where there is no sentence in `language`."""
     return _NOT_FOUND.get(_code(language), _NOT_FOUND["en"])
+
+
+def not_supported(language: str | None = None) -> str:
+    """What is said before a sentence that no passage supports; English where there is none in `language`."""
+    return _NOT_SUPPORTED.get(_code(language), _NOT_SUPPORTED["en"])
 
 
 def not_found_sentences() -> tuple[str, ...]:

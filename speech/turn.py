@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 
 from speech.audio import AudioChunk, Samples
 from speech.language import guess_language
@@ -68,6 +69,8 @@ class Speaker:
         self._fixed, self._language = language, language or otherwise
         self._changed = threading.Condition()
         self._pieces: deque[str] = deque()
+        self._fed = 0  # characters of the text
+        self._remarks: deque[tuple[int, str]] = deque()  # place in the text, what is said before it
         self._chunks: deque[AudioChunk] = deque()
         self._splitter = SentenceSplitter()
         self._fed_all = self._said_all = self._stopped = self._paused = False
@@ -96,10 +99,16 @@ class Speaker:
         """The language spoken last."""
         return self._language
 
-    def feed(self, piece: str) -> None:
-        """The next piece of the text. Returns at once; after `finish` or `stop` it does nothing."""
+    def feed(self, piece: str, remark: str = "") -> None:
+        """The next piece of the text. Returns at once; after `finish` or `stop` it does nothing.
+
+        remark: said before the sentence that the piece begins, though it is no part of the text.
+        """
         with self._changed:
             if piece and not self._fed_all and not self._stopped:
+                if remark:
+                    self._remarks.append((self._fed, remark))
+                self._fed += len(piece)
                 self._pieces.append(piece)
                 self._changed.notify_all()
 
@@ -115,6 +124,8 @@ class Speaker:
             self._version += 1
             self._kept = []
             self._pieces.clear()
+            self._remarks.clear()
+            self._fed = 0
             self._chunks.clear()
             self._splitter = SentenceSplitter()
             self._changed.notify_all()
@@ -246,10 +257,18 @@ class Speaker:
             return
         if self._fixed is None:
             self._language = guess_language(" ".join(place.text for place in places), self._language)
-        sentences = [Said(place.text, place.start, speakable(place.text, self._language)) for place in places]
+        sentences = [Said(place.text, place.start, self._aloud(place)) for place in places]
         track = Track([sentence for sentence in sentences if sentence.spoken])
         if track.text:
             self._synthesize(track, version, goes_on=not places[-1].whole)
+
+    def _aloud(self, place: Place) -> str:
+        """What is said for a sentence, after what is remarked on it."""
+        spoken = speakable(place.text, self._language)
+        with self._changed:
+            while spoken and self._remarks and self._remarks[0][0] < place.end:
+                spoken = f"{self._remarks.popleft()[1]} {spoken}"
+        return spoken
 
     def _guarded(self, work: Callable[[], None]) -> None:
         """Do a part of the work; what goes wrong in it is told, and ends nothing but that part."""
@@ -344,14 +363,21 @@ def warm() -> None:
     speakable("In 1987 it cost €3.50 for 5 km.", "en")
 
 
+def remarked(text: str, starts: Iterable[int], remark: str) -> Iterator[tuple[str, str]]:
+    """`text` in pieces for `Speaker.feed`, with `remark` before each that begins at one of `starts`."""
+    starts = sorted(starts)
+    for start, end in pairwise([0, *(start for start in starts if start), len(text)]):
+        yield text[start:end], remark if start in starts else ""
+
+
 def speak(
-    pieces: Iterable[str],
+    pieces: Iterable[str | tuple[str, str]],
     synthesizer: Synthesizer,
     *,
     language: str | None = None,
     on_notice: Callable[[str], None] | None = None,
 ) -> Iterator[AudioChunk]:
-    """The sound of a text that arrives in pieces; closing the iterator stops it."""
+    """The sound of a text that arrives in pieces, or in (piece, remark); closing the iterator stops it."""
     speaker = Speaker(synthesizer, language=language, on_notice=on_notice)
     failed: list[BaseException] = []
 
@@ -393,13 +419,13 @@ def spoken_turn(
     return question
 
 
-def _feed(pieces: Iterable[str], speaker: Speaker) -> None:
+def _feed(pieces: Iterable[str | tuple[str, str]], speaker: Speaker) -> None:
     iterator = iter(pieces)
     try:
         for piece in iterator:
             if speaker.stopped:
                 return
-            speaker.feed(piece)
+            speaker.feed(*((piece,) if isinstance(piece, str) else piece))
     finally:
         speaker.finish()
         close = getattr(iterator, "close", None)

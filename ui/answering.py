@@ -8,17 +8,19 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
 from langchain_core.documents import Document
 
-from rag.assistant import Done, Event, Nearest, Notice, Replaced, Sources, Standalone, Token
+from rag.assistant import Checked, Done, Event, Nearest, Notice, Replaced, Sources, Standalone, Token
+from rag.languages import guess, not_supported
+from speech.turn import remarked
 from ui.conversations import Conversations, Passage, Turn
 from ui.quotes import marked
 from ui.services import Answer
-from ui.spoken import Spoken
+from ui.spoken import Spoken, units
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +63,10 @@ class Running:
         self._since = time.monotonic()  # what the stages are counted from
         self._moments: dict[str, float] = {}  # stage → time.monotonic()
         self._ended = False
+        self._waits, self._unsaid = (
+            False,
+            "",
+        )  # whether text is said only when it has been checked; what waits
         threading.Thread(target=self._run, name="page-answer", daemon=True).start()
 
     @property
@@ -240,12 +246,26 @@ class Running:
         if self._spoken is None or self._ended:
             return
         match event:
+            case Sources():
+                self._waits = event.checked
             case Token(text):
-                self._spoken.feed(text)
+                self._unsaid += text
+                if not self._waits:
+                    self._say_rest()
+            case Checked():
+                self._say_rest("" if event.supported else not_supported(guess(self._turn.question)))
             case Replaced():
+                self._unsaid = ""
                 self._spoken.replace()
             case Done():
+                self._say_rest()
                 self._spoken.finish()
+
+    def _say_rest(self, remark: str = "") -> None:
+        """Give what waits to the voice; `remark` is said before it."""
+        text, self._unsaid = self._unsaid, ""
+        if self._spoken is not None and text:
+            self._spoken.feed(text, remark)
 
     def _fail(self, reason: str) -> None:
         if not self._end("failed", reason=reason):
@@ -279,8 +299,10 @@ def keep(turn: Turn, event: Event) -> Turn:
             return replace(turn, notices=(*turn.notices, message))
         case Token(text):
             return replace(turn, answer=turn.answer + text)
+        case Checked(start, end, supported):
+            return turn if supported else replace(turn, unsupported=(*turn.unsupported, (start, end)))
         case Replaced(reason):
-            return replace(turn, answer="", notices=(*turn.notices, reason))
+            return replace(turn, answer="", unsupported=(), notices=(*turn.notices, reason))
         case Done():
             return replace(
                 turn,
@@ -291,6 +313,12 @@ def keep(turn: Turn, event: Event) -> Turn:
                 engine=event.engine,
                 timings=turn.timings | event.timings,
             )
+
+
+def aloud(turn: Turn) -> Iterator[tuple[str, str]]:
+    """The answer in pieces for the voice, each with what is said before it."""
+    starts = [start for start, _ in turn.unsupported]
+    return remarked(turn.answer, starts, not_supported(guess(turn.question)))
 
 
 def line_of(event: Event, turn: Turn) -> Line:
@@ -306,6 +334,9 @@ def line_of(event: Event, turn: Turn) -> Line:
             return {"type": "notice", "message": message}
         case Token(text):
             return {"type": "token", "text": text}
+        case Checked(start, end, supported, passages):
+            place = {"start": units(turn.answer[:start]), "end": units(turn.answer[:end])}
+            return {"type": "checked", **place, "supported": supported, "passages": passages}
         case Replaced(reason):
             return {"type": "replaced", "reason": reason}
         case Done():
@@ -315,7 +346,8 @@ def line_of(event: Event, turn: Turn) -> Line:
 def shown(turn: Turn) -> dict[str, Any]:
     """A turn as the page reads it."""
     passages = {"sources": shown_passages(turn.sources, turn.answer), "nearest": shown_passages(turn.nearest)}
-    return asdict(turn) | passages
+    places = [(units(turn.answer[:start]), units(turn.answer[:end])) for start, end in turn.unsupported]
+    return asdict(turn) | passages | {"unsupported": places}
 
 
 def shown_passages(passages: Sequence[Passage], answer: str = "") -> list[dict[str, Any]]:

@@ -23,7 +23,7 @@ from pydantic import BaseModel, Field
 from starlette.types import Receive, Scope, Send
 
 from speech.audio import wav_bytes
-from ui.answering import Line, Running, shown
+from ui.answering import Line, Running, aloud, shown
 from ui.conversations import Conversations, Turn, as_markdown, messages
 from ui.feedback import Feedback
 from ui.metrics import Metrics
@@ -168,7 +168,7 @@ class Chat:
 
     def say(self, owner: str, turn: Turn, say: Say) -> bool:
         return self._voices.say(
-            owner, Wish(say.key, say.turn, say.voice, say.speed), turn.question, turn.answer
+            owner, Wish(say.key, say.turn, say.voice, say.speed), turn.question, aloud(turn)
         )
 
     def sound(self, turn: Turn, voice: str, speed: float) -> bytes:
@@ -176,7 +176,8 @@ class Chat:
         notices: list[str] = []
         wish = SpeakRequest(voice, min(max(speed, 0.5), 2.0), turn.question, notices.append)
         speaker = self._services.speak(wish)
-        speaker.feed(turn.answer)
+        for piece, remark in aloud(turn):
+            speaker.feed(piece, remark)
         speaker.finish()
         chunks = list(speaker)
         if not chunks:

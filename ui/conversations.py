@@ -63,6 +63,7 @@ class Turn:
     engine: str = ""
     timings: dict[str, float] = field(default_factory=dict)  # seconds
     rating: str = ""  # up, down
+    unsupported: tuple[tuple[int, int], ...] = ()  # where in the answer a sentence stands that no source says
     id: int = 0
 
 
@@ -185,6 +186,7 @@ def as_markdown(turns: Sequence[Turn]) -> str:
         parts += [f"## {' '.join(turn.question.split())}", turn.answer or "*(no answer)*"]
         if turn.state in {"stopped", "interrupted"}:
             parts.append(f"*({turn.state})*")
+        parts += [f"*Not in the documents:* {turn.answer[start:end]}" for start, end in turn.unsupported]
         parts += [_footnote(number, passage) for number, passage in enumerate(turn.sources, 1)]
     return "\n\n".join(parts) + "\n"
 
@@ -206,6 +208,7 @@ def _load(identifier: int, body: str) -> Turn:
     for name in ("sources", "nearest"):
         fields[name] = tuple(map(_passage, fields.get(name, ())))
     fields["notices"] = tuple(fields["notices"])
+    fields["unsupported"] = tuple((start, end) for start, end in fields.get("unsupported", ()))
     return Turn(**fields, id=identifier)
 
 

@@ -109,7 +109,8 @@ class Transcript(Protocol):
 class Speaker(Protocol):
     """Speaks one answer: feed its text, iterate over its sound in another thread (`speech.turn.Speaker`)."""
 
-    def feed(self, piece: str) -> None: ...
+    def feed(self, piece: str, remark: str = "") -> None:
+        """`remark`: said before the sentence that the piece begins, though it is no part of the text."""
 
     def finish(self) -> None:
         """No more text comes; what was fed is spoken to its end."""

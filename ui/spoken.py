@@ -113,7 +113,7 @@ class Spoken:
         self._open_voice, self._outbox = open_voice, outbox
         self._changed = threading.Condition()
         self._speaker: Speaker | None = None
-        self._early: list[str] = []  # text that came before the voice was open
+        self._early: list[tuple[str, str]] = []  # text and remarks that came before the voice was open
         self._version = 0  # of the text
         self._held, self._paused = held, False
         self._notices: list[str] = []  # from before `release`: the page does not know the turn yet
@@ -131,14 +131,15 @@ class Spoken:
 
     # The answer's text
 
-    def feed(self, piece: str) -> None:
+    def feed(self, piece: str, remark: str = "") -> None:
+        """`remark`: said before the sentence that the piece begins, though it is no part of the text."""
         with self._changed:
             self._text += piece
             self._watch_first_sentence(piece)
             if self._speaker is None:
-                self._early.append(piece)
+                self._early.append((piece, remark))
             else:
-                self._speaker.feed(piece)
+                self._speaker.feed(piece, remark)
 
     def _watch_first_sentence(self, piece: str) -> None:
         if self._splitter is not None and self._splitter.feed(piece):
@@ -317,8 +318,8 @@ class Spoken:
             self._speaker = speaker
             if self._paused:
                 speaker.pause()
-            for piece in self._early:
-                speaker.feed(piece)
+            for piece, remark in self._early:
+                speaker.feed(piece, remark)
             self._early.clear()
             if self._finished:
                 speaker.finish()

@@ -35,7 +35,7 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -277,8 +277,8 @@ class Voices:
         spoken = Spoken(wish.turn, open_voice, socket.outbox, held=held)
         return spoken
 
-    def say(self, owner: str, wish: Wish, question: str, text: str) -> bool:
-        """Speak a finished text, from its beginning. False where that cannot be heard.
+    def say(self, owner: str, wish: Wish, question: str, pieces: Iterable[tuple[str, str]]) -> bool:
+        """Speak a finished text, (piece, remark) each, from its beginning. False where that cannot be heard.
 
         Nor in a live conversation: it would not know whose voice it hears.
         """
@@ -288,7 +288,8 @@ class Voices:
         spoken = self.begin(owner, wish, question)
         if spoken is None:
             return False
-        spoken.feed(text)
+        for piece, remark in pieces:
+            spoken.feed(piece, remark)
         spoken.finish()
         return True
 

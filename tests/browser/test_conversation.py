@@ -40,6 +40,26 @@ def test_an_answer_streams_and_names_its_sources(site: Site, ask: Ask) -> None:
     expect(page.locator("#latency")).to_contain_text("scripted")
 
 
+def test_a_sentence_that_nothing_supports_is_marked(site: Site, ask: Ask) -> None:
+    doubted = "**Penguins** nest there [1]."
+    site.script.assistant.text = f"{QUOTE} [1] {doubted} So it is. [2]"
+    site.script.assistant.doubted = doubted
+    page = site.open()
+    ask(page, "Who lives there?")
+    answer = page.locator("#chat .answer-done")
+    marked = "getComputedStyle(document.querySelector('#chat .unsupported')).textDecorationStyle"
+
+    def check() -> None:
+        expect(answer.locator(".unsupported")).to_have_text(["Penguins", " nest there ", "."])
+        expect(answer.locator(".doubt")).to_have_text("not in the documents")
+        expect(answer).to_have_text(f"{QUOTE} [1] Penguins nest there [1].not in the documents So it is. [2]")
+        assert page.evaluate(marked) == "dotted"
+
+    check()
+    page.reload()  # it is kept
+    check()
+
+
 def test_a_citation_shows_its_page(site: Site, ask: Ask) -> None:
     page = site.open()
     ask(page, "When was it built?")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -16,13 +17,14 @@ from langchain_core.messages import BaseMessage
 
 from measuring import Plan, Run, make_report
 from rag.advice import Conditions
-from rag.assistant import Answer, Done, Event, Nearest, Notice, Sources, Standalone, Token
+from rag.assistant import Answer, Checked, Done, Event, Nearest, Notice, Sources, Standalone, Token
 from rag.cancel import current
 from rag.evaluate import Measured, Place
 from rag.questions import Row
 from rag.store import Page, Source
 from reporting import as_record
 from speech.audio import AudioChunk, Samples
+from speech.sentences import places
 from speech.turn import Speaker
 from ui.services import (
     Choice,
@@ -73,13 +75,14 @@ def passages() -> tuple[Document, ...]:
 
 @dataclass
 class ScriptedAssistant:
-    """Says `script(question)` word by word, `pause` seconds apart."""
+    """Says `text` word by word, `pause` seconds apart; of that, nothing supports the sentence `doubted`."""
 
     text: str = ANSWER
     pause: float = 0.01
     documents: tuple[Document, ...] = field(default_factory=passages)
     nearest: tuple[Document, ...] = ()
     notices: tuple[str, ...] = ()
+    doubted: str = ""
     asked: list[tuple[str, list[BaseMessage]]] = field(default_factory=list)
     collections: list[str] = field(default_factory=list)  # that each question was limited to
     answers: list[Answer] = field(default_factory=list)
@@ -110,11 +113,15 @@ class ScriptedAssistant:
         yield Standalone(f"{question} (of the lighthouse)" if history else question, rewritten=bool(history))
         for notice in self.notices:
             yield Notice(notice)
-        yield Sources(self.documents)
-        words = self.text.split(" ")
-        for number, word in enumerate(words):
+        yield Sources(self.documents, checked=bool(self.doubted))
+        written, sentences = 0, places(self.text) if self.doubted else []
+        for piece in re.findall(r" ?[^ ]+|^ ?", self.text):
             time.sleep(self.pause)
-            yield Token(word if number == 0 else f" {word}")
+            yield Token(piece)
+            written += len(piece)
+            while sentences and sentences[0].end <= written:
+                text, start, end, _ = sentences.pop(0)
+                yield Checked(start, end, supported=text != self.doubted)
         total = time.perf_counter() - begun
         if self.nearest:
             yield Nearest(self.nearest)
@@ -125,6 +132,9 @@ class ScriptedAssistant:
             confidence=0.92 if self.documents else 0.0,
             timings={"standalone": 0.001, "retrieval": 0.012, "first_token": self.pause, "total": total},
             engine="scripted",
+            unsupported=tuple(
+                (start, end) for text, start, end, _ in places(self.text) if text == self.doubted
+            ),
         )
 
 

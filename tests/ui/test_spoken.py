@@ -165,7 +165,7 @@ class Marked:
         self.calls: list[str] = []
         self._finished = threading.Event()
 
-    def feed(self, piece: str) -> None:
+    def feed(self, piece: str, remark: str = "") -> None:
         self.text += piece
 
     def finish(self) -> None:

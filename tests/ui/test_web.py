@@ -20,7 +20,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from rag.documents import SUFFIXES
 from speech.audio import decode, wav_bytes
-from tests.ui.scripted import ANSWER, Heard, Script
+from tests.ui.scripted import ANSWER, QUOTE, Heard, Script
 from ui.guard import Guard
 from ui.services import LibraryItem
 from ui.web import build_ui
@@ -196,6 +196,25 @@ def test_an_answer_leaves_as_lines_and_is_kept(client: TestClient) -> None:
     assert lines[-1]["turn"]["answer"] == ANSWER
     kept = client.get(f"/api/conversations/{conversation}").json()["turns"]
     assert kept == [lines[-1]["turn"]]
+
+
+def test_what_nothing_supports_is_told_shown_and_said(client: TestClient, script: Script) -> None:
+    doubted = "Penguins live there."
+    script.assistant.text, script.assistant.doubted = f"😀 {QUOTE} [1] {doubted} It is so.", doubted
+    conversation = client.post("/api/conversations").json()["id"]
+    answer = client.post(f"/api/conversations/{conversation}/ask", json={"question": "Who lives there?"})
+    lines = [json.loads(line) for line in answer.text.splitlines()]
+    begin = len(f"xx {QUOTE} [1] ")  # in UTF-16 units, of which the face takes two
+    place = {"start": begin, "end": begin + len(doubted)}
+    [told] = [line for line in lines if line["type"] == "checked" and not line["supported"]]
+    assert told == {"type": "checked", **place, "supported": False, "passages": []}
+    kept = client.get(f"/api/conversations/{conversation}").json()["turns"]
+    assert kept[0]["unsupported"] == [[place["start"], place["end"]]]
+    sound = client.get(f"/api/conversations/{conversation}/turns/{kept[0]['id']}/sound")
+    assert sound.status_code == 200
+    assert f"Not in the documents: {doubted}" in script.tone.spoken
+    text = client.get(f"/api/conversations/{conversation}/export").text
+    assert f"*Not in the documents:* {doubted}" in text
 
 
 def test_an_empty_and_an_endless_question_are_refused(client: TestClient) -> None:

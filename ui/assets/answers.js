@@ -91,8 +91,14 @@ const handlers = {
     run.text += text;
     draw(run);
   },
+  checked(run, { start, end, supported }) {
+    if (supported) return;
+    run.view.doubt(start, end);
+    draw(run);
+  },
   replaced(run, { reason }) {
     run.text = "";
+    run.view.doubted = [];
     run.view.notice(reason);
     draw(run);
   },

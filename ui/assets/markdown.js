@@ -11,9 +11,10 @@ const ITEM = /^\s{0,6}(?:[-*•]|(\d{1,3})[.)])\s+(.*)$/;
 
 // `cite(number)` gives the node of a citation, or null where there is no such source. `places` is filled with
 // {node, at, cite}: a text node, the offset in `text` of each of its units, and, in a citation, its number.
-export function render(text, cite, places = []) {
+// `doubted` are stretches of `text`, [start, end), that nothing supports: they are underlined, and it says so.
+export function render(text, cite, places = [], doubted = []) {
   const fragment = document.createDocumentFragment();
-  const made = { cite, places };
+  const made = { cite, places, doubts: doubted.map(([start, end]) => ({ start, end, last: null })) };
   const lines = linesOf(text);
   let at = 0;
   while (at < lines.length) {
@@ -22,6 +23,7 @@ export function render(text, cite, places = []) {
     else if (ITEM.test(lines[at].text)) at = list(lines, at, fragment, made);
     else at = paragraph(lines, at, fragment, made);
   }
+  for (const { last } of made.doubts) last?.after(el("span", { class: "doubt" }, "not in the documents"));
   return fragment;
 }
 
@@ -47,10 +49,22 @@ function join(pieces, between) {
   }));
 }
 
-function textNode({ text, at }, { places }) {
-  const node = document.createTextNode(text);
-  places.push({ node, at });
-  return node;
+// The text as nodes: what is doubted in elements of its own.
+function textNode(piece, made) {
+  const parts = document.createDocumentFragment();
+  for (const { doubt, text, at } of split(piece, made.doubts)) {
+    const node = document.createTextNode(text);
+    made.places.push({ node, at });
+    if (doubt) doubt.last = el("span", { class: "unsupported", title: "No passage that was found says this." }, node);
+    parts.append(doubt?.last ?? node);
+  }
+  return parts;
+}
+
+function split(piece, doubts) {
+  const of = piece.at.map((unit) => doubts.find(({ start, end }) => start <= unit && unit < end));
+  const edges = [0, ...[...of.keys()].filter((unit) => unit && of[unit] !== of[unit - 1]), piece.at.length];
+  return edges.slice(1).map((to, number) => ({ doubt: of[edges[number]], ...cut(piece, edges[number], to) }));
 }
 
 function code(lines, at, into, made) {

@@ -17,6 +17,7 @@ export class TurnView {
     this.acts = acts;
     this.sources = [];
     this.turn = null; // as the server keeps it, once it has ended
+    this.doubted = []; // [start, end) of the sentences that no source supports
     this.raw = ""; // the answer as it was written, and where each part of that is shown
     this.places = [];
     this.body = el("div", { class: "body" });
@@ -30,7 +31,7 @@ export class TurnView {
   #draw(text) {
     this.raw = text;
     this.places = [];
-    this.body.replaceChildren(render(text, (number) => this.#citation(number), this.places));
+    this.body.replaceChildren(render(text, (number) => this.#citation(number), this.places, this.doubted));
     redrawn(this);
   }
 
@@ -38,6 +39,10 @@ export class TurnView {
   show(text) {
     this.waiting.remove();
     this.#draw(text.replace(/ ?\[\d*$/, ""));
+  }
+
+  doubt(start, end) {
+    this.doubted.push([start, end]);
   }
 
   notice(message) {
@@ -60,6 +65,7 @@ export class TurnView {
 
   finish(turn) {
     this.sources = turn.sources;
+    this.doubted = turn.unsupported;
     this.#draw(turn.answer);
     this.body.classList.add("answer-done");
     this.answer.classList.toggle("unanswered", !turn.answered);
@@ -69,6 +75,7 @@ export class TurnView {
   // The answer ended before its end; `turn.answer` is what remains of it.
   stopped(turn, why = "Stopped") {
     this.sources = turn.sources;
+    this.doubted = turn.unsupported ?? this.doubted;
     this.show(turn.answer);
     this.body.classList.remove("answer-done");
     this.body.classList.add("answer-stopped");
