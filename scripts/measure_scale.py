@@ -27,6 +27,7 @@ from langchain_core.embeddings import Embeddings
 from numpy.typing import NDArray
 
 from rag.chunks import Chunk
+from rag.comparison import sides
 from rag.documents import load_file
 from rag.embeddings import MINILM, open_embedder
 from rag.evaluate import read_questions
@@ -52,6 +53,7 @@ class Material:
     vectors: Vectors  # (sentences, dimension)
     questions: list[str]
     asked: Vectors  # (questions, dimension)
+    searched: dict[str, list[float]]  # what is searched for, questions and each side of comparisons → vector
 
 
 @dataclass(frozen=True)
@@ -71,11 +73,10 @@ class Embedded(Embeddings):
     """Knows the questions' vectors, so that a search is measured without the embedder."""
 
     def __init__(self, material: Material) -> None:
-        self._vectors = dict(zip(material.questions, material.asked.tolist(), strict=True))
+        self._vectors = material.searched
 
     def embed_query(self, text: str) -> list[float]:
-        vector: list[float] = self._vectors[text]
-        return vector
+        return self._vectors[text]
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         raise NotImplementedError
@@ -87,7 +88,11 @@ def read(folders: Sequence[Path]) -> Material:
     sentences = [each for page in pages for each in split_sentences(page) if len(each) >= SHORTEST]
     questions = [row.question for folder in folders for row in read_questions(folder / "questions.jsonl")]
     embedder = open_embedder(MINILM, offline=True)
-    return Material(sentences, embedder.embed_array(sentences), questions, embedder.embed_array(questions))
+    asked = embedder.embed_array(questions)
+    parts = [side for question in questions for side in sides(question)]
+    vectors = [*asked.tolist(), *embedder.embed_array(parts).tolist()]
+    searched = dict(zip(questions + parts, vectors, strict=True))
+    return Material(sentences, embedder.embed_array(sentences), questions, asked, searched)
 
 
 # Making
