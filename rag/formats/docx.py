@@ -22,7 +22,7 @@ _SPACES = {"tab": "\t", "br": "\n", "cr": "\n", "noBreakHyphen": "-"}
 
 def read(source: Source, options: Options) -> Parsed:
     with open_package(source) as package:
-        main = _main_part(package)
+        main = package.main_part("word/document.xml")
         body = child(package.tree(main), "body")
         if body is None:
             raise Unreadable("damaged_package")
@@ -37,13 +37,6 @@ def read(source: Source, options: Options) -> Parsed:
     if not page.text:
         raise Unreadable("no_text", "blank")
     return Parsed([page], sensible(title) or first_line([page]), paged=False)
-
-
-def _main_part(package: Package) -> str:
-    for kind, part in package.relations("").values():
-        if kind == "officeDocument":
-            return part
-    return "word/document.xml"
 
 
 def title_of(package: Package) -> str:

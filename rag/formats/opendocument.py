@@ -1,4 +1,4 @@
-"""LibreOffice's text documents, and its presentations, of which each slide is a page."""
+"""LibreOffice's text documents, its presentations, of which each slide is a page, and its sheets."""
 
 from __future__ import annotations
 
@@ -31,6 +31,21 @@ def read(source: Source, options: Options) -> Parsed:
     if not any(page.text for page in pages):
         raise Unreadable("no_text", "blank")
     return Parsed(pages, sensible(title) or first_line(pages), paged=text is None)
+
+
+def sheets(package: Package) -> Iterator[tuple[str, Iterator[list[str]]]]:
+    """Name and rows of each sheet that can be seen, each cell as a person sees it."""
+    _refuse_encrypted(package)
+    root = package.tree("content.xml")
+    hidden = {
+        attribute(style, "name")
+        for style in descendants(root, "style")
+        if any(attribute(node, "display") == "false" for node in descendants(style, "table-properties"))
+    }
+    body = child(root, "body", "spreadsheet")
+    for table in body if body is not None else ():
+        if local(table) == "table" and attribute(table, "style-name") not in hidden:
+            yield attribute(table, "name"), _rows(table)
 
 
 def _refuse_encrypted(package: Package) -> None:
@@ -87,6 +102,14 @@ def _rows(table: Any) -> Iterator[list[str]]:
         for cell in row:
             if local(cell) not in ("table-cell", "covered-table-cell"):
                 continue
-            text = "\n".join("".join(_text(p)) for p in descendants(cell, "p"))
-            cells += [text] * min(int(attribute(cell, "number-columns-repeated") or 1), _MOST_REPEATED)
-        yield cells
+            text = "\n".join("".join(_text(p)) for p in descendants(cell, "p") if not _is_remark(p))
+            cells += [text] * _times(cell, "number-columns-repeated")
+        yield from [cells] * (_times(row, "number-rows-repeated") if any(cells) else 1)
+
+
+def _times(node: Any, name: str) -> int:
+    return min(int(attribute(node, name) or 1), _MOST_REPEATED)
+
+
+def _is_remark(paragraph: Any) -> bool:
+    return any(local(above) == "annotation" for above in paragraph.iterancestors())

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from posixpath import dirname, join, normpath
-from typing import Any
+from typing import IO, Any
 from urllib.parse import unquote
 
 from rag.formats.base import Source, Unreadable, opened
@@ -38,22 +38,49 @@ class Package:
 
     def read(self, name: str) -> bytes:
         """A member's bytes; `Unreadable` if it is not there, damaged, encrypted or too large."""
+        if self._info(name).file_size > _MEMBER:
+            raise Unreadable("zip_bomb")
+        with self._opened(name) as file:
+            return file.read(self._info(name).file_size)  # without a number it unpacks more, if there is more
+
+    def stream(self, name: str, element: str) -> Iterator[Any]:
+        """The elements of that local name in a member's XML, one after the other; each is empty afterwards.
+
+        So a member may be larger than one that is read at once.
+        """
+        from lxml import etree
+
+        with self._opened(name) as file, _as_unreadable():
+            for _, node in etree.iterparse(file, tag=f"{{*}}{element}", **_SAFE):
+                yield node
+                node.clear()
+                while node.getprevious() is not None:
+                    del node.getparent()[0]
+
+    def _info(self, name: str) -> zipfile.ZipInfo:
         if name not in self._by_name:
             raise Unreadable("damaged_package")
-        info = self._by_name[name]
+        return self._by_name[name]
+
+    @contextmanager
+    def _opened(self, name: str) -> Iterator[IO[bytes]]:
+        info = self._info(name)
         if info.flag_bits & 1:
             raise Unreadable("encrypted_file")
-        if info.file_size > _MEMBER:
-            raise Unreadable("zip_bomb")
         try:
             with self._archive.open(info) as file:
-                return file.read(info.file_size)  # without a number it unpacks more, if there is more
+                yield file
         except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError):
             raise Unreadable("damaged_package") from None
 
     def tree(self, name: str) -> Any:
         """A member's XML as an lxml element."""
         return parse_xml(self.read(name))
+
+    def main_part(self, default: str) -> str:
+        """The part of an Office file that all others hang on."""
+        parts = self.relations("").values()
+        return next((part for kind, part in parts if kind == "officeDocument"), default)
 
     def relations(self, name: str) -> dict[str, tuple[str, str]]:
         """Of a part of an Office file: id → (kind, the part it leads to); what is outside is left out."""
@@ -98,15 +125,29 @@ def _check(members: list[zipfile.ZipInfo]) -> None:
         raise Unreadable("zip_bomb")
 
 
+_SAFE: dict[str, Any] = {
+    "resolve_entities": False,
+    "no_network": True,
+    "load_dtd": False,
+    "huge_tree": False,
+    "remove_comments": True,
+}
+
+
 def parse_xml(data: bytes) -> Any:
     """An lxml element; entities stay unexpanded, nothing is fetched."""
     from lxml import etree
 
-    parser = etree.XMLParser(
-        resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, remove_comments=True
-    )
+    with _as_unreadable():
+        return etree.fromstring(data, etree.XMLParser(**_SAFE))
+
+
+@contextmanager
+def _as_unreadable() -> Iterator[None]:
+    from lxml import etree
+
     try:
-        return etree.fromstring(data, parser)
+        yield
     except etree.XMLSyntaxError:
         raise Unreadable("broken_xml") from None
 
@@ -119,6 +160,11 @@ def local(node: Any) -> str:
 def attribute(node: Any, name: str) -> str:
     """An attribute's value, whatever its namespace; "" without it."""
     return next((value for key, value in node.attrib.items() if key.rpartition("}")[2] == name), "")
+
+
+def reference(node: Any, name: str) -> str:
+    """An attribute in the namespace of relations, beside which there may be another `id`."""
+    return next((value for key, value in node.attrib.items() if key.endswith(f"/relationships}}{name}")), "")
 
 
 def descendants(node: Any, name: str) -> Iterator[Any]:

@@ -8,7 +8,7 @@ from typing import Any
 from rag.formats.base import Options, Page, Parsed, Source, Unreadable
 from rag.formats.blocks import Writer
 from rag.formats.docx import title_of
-from rag.formats.package import Package, attribute, child, descendants, local, open_package
+from rag.formats.package import Package, attribute, child, descendants, local, open_package, reference
 from rag.formats.titles import first_line, sensible
 
 _TITLES = frozenset({"title", "ctrTitle"})
@@ -33,13 +33,8 @@ def read(source: Source, options: Options) -> Parsed:
 def _slides(package: Package) -> list[str]:
     """The slides' parts in the order in which they are shown."""
     relations = package.relations(_MAIN)
-    wanted = (_reference(node, "id") for node in descendants(package.tree(_MAIN), "sldId"))
+    wanted = (reference(node, "id") for node in descendants(package.tree(_MAIN), "sldId"))
     return [relations[identifier][1] for identifier in wanted if identifier in relations]
-
-
-def _reference(node: Any, name: str) -> str:
-    """An attribute in the namespace of relations, beside which there may be another `id`."""
-    return next((value for key, value in node.attrib.items() if key.endswith(f"/relationships}}{name}")), "")
 
 
 def _slide(package: Package, part: str, place: str) -> Page:
@@ -84,7 +79,7 @@ def _write(shape: Any, writer: Writer, package: Package, relations: Relations) -
         writer.table([_cell(cell) for cell in row if local(cell) == "tc"] for row in descendants(table, "tr"))
     for name, attribute_name, render in (("chart", "id", _chart), ("relIds", "dm", _diagram)):
         for node in descendants(shape, name):
-            _, part = relations.get(_reference(node, attribute_name), ("", ""))
+            _, part = relations.get(reference(node, attribute_name), ("", ""))
             if part in package:
                 render(package.tree(part), writer)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from xml.sax.saxutils import quoteattr
 
 _W = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
 _A = "http://schemas.openxmlformats.org/drawingml/2006/main"
@@ -118,8 +119,17 @@ CHART = """<c:chartSpace xmlns:c="urn:chart"><c:ser><c:tx><c:v>Visitors</c:v></c
 </c:chartSpace>"""
 
 
-def xlsx(path: Path, sheets: Mapping[str, str], *, hidden: str = "", before: str = "") -> Path:
-    """Sheets as the XML of their rows."""
+def xlsx(
+    path: Path,
+    sheets: Mapping[str, str],
+    *,
+    hidden: str = "",
+    before: str = "",
+    formats: Sequence[str] = (),
+    strings: Sequence[str] = (),
+    since: str = "1900",
+) -> Path:
+    """Sheets as the XML of their rows; `formats` of styles from 1 on; the XML of shared strings."""
     names = list(sheets)
     state = {hidden: "hidden"}
     listed = "".join(
@@ -132,10 +142,17 @@ def xlsx(path: Path, sheets: Mapping[str, str], *, hidden: str = "", before: str
         {
             "[Content_Types].xml": f'<Types xmlns="{types}"/>',
             "_rels/.rels": relations(r1=("officeDocument", "xl/workbook.xml")),
-            "xl/workbook.xml": f'<workbook xmlns="{_S}" xmlns:r="{_R}"><sheets>{listed}</sheets></workbook>',
-            "xl/_rels/workbook.xml.rels": relations(
-                **{f"r{n}": ("worksheet", f"worksheets/sheet{n}.xml") for n in range(1, len(names) + 1)}
+            "xl/workbook.xml": (
+                f'<workbook xmlns="{_S}" xmlns:r="{_R}"><workbookPr date1904="{int(since == "1904")}"/>'
+                f"<sheets>{listed}</sheets></workbook>"
             ),
+            "xl/_rels/workbook.xml.rels": relations(
+                styles=("styles", "styles.xml"),
+                strings=("sharedStrings", "strings.xml"),
+                **{f"r{n}": ("worksheet", f"worksheets/sheet{n}.xml") for n in range(1, len(names) + 1)},
+            ),
+            "xl/styles.xml": _cell_styles(formats),
+            "xl/strings.xml": f'<sst xmlns="{_S}">{"".join(f"<si>{each}</si>" for each in strings)}</sst>',
             **{
                 f"xl/worksheets/sheet{n}.xml": (
                     f'{before}<worksheet xmlns="{_S}"><sheetData>{sheets[name]}</sheetData></worksheet>'
@@ -146,11 +163,21 @@ def xlsx(path: Path, sheets: Mapping[str, str], *, hidden: str = "", before: str
     )
 
 
-def row(number: int, *cells: str | float) -> str:
-    """A row of a sheet from column A on."""
+def _cell_styles(formats: Sequence[str]) -> str:
+    """The first style is that of cells without one."""
+    numbered = list(enumerate(formats, 200))
+    codes = "".join(f"<numFmt numFmtId={quoteattr(str(n))} formatCode={quoteattr(c)}/>" for n, c in numbered)
+    used = "".join(f'<xf numFmtId="{number}"/>' for number in (0, *(number for number, _ in numbered)))
+    return f'<styleSheet xmlns="{_S}"><numFmts>{codes}</numFmts><cellXfs>{used}</cellXfs></styleSheet>'
 
-    def cell(column: int, value: str | float) -> str:
+
+def row(number: int, *cells: str | float | tuple[float, int]) -> str:
+    """A row of a sheet from column A on; a number may come with its style."""
+
+    def cell(column: int, value: str | float | tuple[float, int]) -> str:
         place = f'r="{chr(65 + column)}{number}"'
+        if isinstance(value, tuple):
+            return f'<c {place} s="{value[1]}"><v>{value[0]}</v></c>'
         if isinstance(value, str):
             return f'<c {place} t="inlineStr"><is><t>{value}</t></is></c>'
         return f"<c {place}><v>{value}</v></c>"
@@ -180,17 +207,18 @@ def epub(path: Path, title: str, *, before: str = "", **chapters: str) -> Path:
     )
 
 
-_SPACES = {"office": "o", "text": "t", "table": "b", "draw": "d", "presentation": "p"}
+_SPACES = {"office": "o", "text": "t", "table": "b", "draw": "d", "presentation": "p", "style": "s"}
 _O = " ".join(f'xmlns:{name}="urn:{short}"' for name, short in _SPACES.items())
 
 
-def opendocument(path: Path, body: str, title: str = "", *, before: str = "") -> Path:
-    """The XML of a document's body."""
+def opendocument(path: Path, body: str, title: str = "", *, before: str = "", styles: str = "") -> Path:
+    """The XML of a document's body, and of its own styles."""
     return package(
         path,
         {
             "content.xml": (
-                f"{before}<office:document {_O}><office:body>{body}</office:body></office:document>"
+                f"{before}<office:document {_O}><office:automatic-styles>{styles}</office:automatic-styles>"
+                f"<office:body>{body}</office:body></office:document>"
             ),
             "meta.xml": f'<office:meta xmlns:office="urn:o"><title>{title}</title></office:meta>',
         },

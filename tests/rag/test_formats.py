@@ -129,6 +129,60 @@ def test_a_workbook(tmp_path: Path) -> None:
     assert split_documents(found)[1].header == "a · Everybody · sheet Staff"
 
 
+def test_cells_of_a_workbook_are_as_people_see_them(tmp_path: Path) -> None:
+    phonetic = "<r><t>Tokyo </t></r><r><t>branch</t></r><rPh sb='0' eb='1'><t>toukyou</t></rPh>"
+    shared = '<c r="A2" t="s"><v>0</v></c><c r="D2" t="b"><v>1</v></c><c r="E2" t="e"><v>#N/A</v></c>'
+    computed = '<c r="B2" s="1"><f>1/8</f><v>0.125</v></c><c r="C2" s="2"><v>45000</v></c>'
+    rows = (
+        row(1, "Branch", "Share", "Since")
+        + f'<row r="2">{shared}{computed}</row>'
+        + row(3, "Rome", (0.1 + 0.2, 1), (44927.75, 3))
+        + row(4, "Oslo", (1234.5, 4), 0.1 + 0.2)
+    )
+    path = xlsx(
+        tmp_path / "a.xlsx",
+        {"A": rows},
+        formats=["0.0%", "dd.mm.yyyy", "m/d/yyyy h:mm AM/PM", '#,##0.00\\ "€"'],
+        strings=[phonetic],
+    )
+    assert text_of(path).split("\n") == [
+        "| Branch | Share | Since |  |  |",
+        "| --- | --- | --- | --- | --- |",
+        "| Tokyo branch | 12.5% | 2023-03-15 | yes | #N/A |",
+        "| Rome | 30.0% | 2023-01-01 18:00 |  |  |",
+        "| Oslo | 1234.50 € | 0.3 |  |  |",
+    ]
+    other = xlsx(
+        tmp_path / "b.xlsx", {"A": row(1, "Day") + row(2, (43538, 1))}, formats=["yyyy-mm-dd"], since="1904"
+    )
+    assert text_of(other) == "Day\n\n2023-03-15"
+
+
+def test_a_workbook_of_libreoffice(tmp_path: Path) -> None:
+    def cell(text: str, more: str = "") -> str:
+        return f"<table:table-cell {more}><text:p>{text}</text:p></table:table-cell>"
+
+    remark = "<office:annotation><text:p>Ask Ada.</text:p></office:annotation>"
+    cells = (
+        cell("Item") + cell("Share"),
+        cell("Rent").replace("<text:p>", f"{remark}<text:p>") + cell("12.5 %"),
+    )
+    empty = '<table:table-cell table:number-columns-repeated="16382"/>'
+    rows = "".join(f"<table:table-row>{each}{empty}</table:table-row>" for each in cells)
+    last = f'<table:table-row table:number-rows-repeated="1048570">{empty}</table:table-row>'
+    style = '<style:style style:name="off"><style:table-properties table:display="false"/></style:style>'
+    sheets = (
+        f'<table:table table:name="Costs">{rows}{last}</table:table>'
+        f'<table:table table:name="Secret" table:style-name="off">{rows}</table:table>'
+    )
+    path = opendocument(
+        tmp_path / "a.ods", f"<office:spreadsheet>{sheets}</office:spreadsheet>", styles=style
+    )
+    [page] = load(path)
+    assert page.page_content == "| Item | Share |\n| --- | --- |\n| Rent | 12.5 % |"
+    assert page.metadata["place"] == "sheet Costs"
+
+
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
 def test_separated_values(tmp_path: Path, delimiter: str) -> None:
     lines = [("Item", "Price"), ('"Rent, office; and | more"', "1200"), ('"two\nlines"', "5")]

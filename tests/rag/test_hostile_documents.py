@@ -139,8 +139,20 @@ def test_an_encrypted_archive(tmp_path: Path) -> None:
 
 
 def test_a_sheet_that_reaches_to_the_end_of_the_world(tmp_path: Path) -> None:
-    far = row(1, "a", "b") + '<row r="1048576"><c r="XFD1048576"><v>1</v></c></row>'
-    assert outcome(xlsx(tmp_path / "a.xlsx", {"Far": far})).startswith("REFUSED")
+    far = row(1, "a", "b") + row(2, "c", "d") + '<row r="1048576"><c r="XFD1048576"><v>1</v></c></row>'
+    text = outcome(xlsx(tmp_path / "a.xlsx", {"Far": far}))
+    assert text.startswith("| a | b |  |\n| --- | --- | --- |\n| c | d |  |")
+    assert text.endswith("| 1 |")
+
+
+def test_a_sheet_whose_every_row_reaches_to_its_edge(tmp_path: Path) -> None:
+    rows = "".join(f'<row r="{n}"><c r="XFD{n}"><v>{n}</v></c></row>' for n in range(1, 2_000))
+    assert "more than 20 million cells. Delete" in outcome(xlsx(tmp_path / "a.xlsx", {"Wide": rows}))
+
+
+@pytest.mark.parametrize("cell", ['r="1A"', 'r="XFE1"', 'r="ABCDEFGH1"', 's="99999"', 's="-1"', 't="s"'])
+def test_cells_that_lead_nowhere(tmp_path: Path, cell: str) -> None:
+    outcome(xlsx(tmp_path / "a.xlsx", {"A": f'<row r="1"><c {cell}><v>7</v></c></row>' + row(2, "a")}))
 
 
 def test_json_that_is_nested_without_end(tmp_path: Path) -> None:
