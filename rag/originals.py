@@ -59,6 +59,7 @@ _KEPT = 48  # images, and scans' words
 _ERRORS = {
     "timeout": "This page takes too long to draw.",
     "crashed": "This page made the program that draws it crash.",
+    "killed": "The program that draws this page was ended, for lack of memory perhaps. Try again.",
     "no_page": "This page cannot be drawn: it is broken, or has no size.",
     "failed": "This page cannot be drawn.",
 }

@@ -28,6 +28,7 @@ Job = dict[str, Any]
 Reply = dict[str, Any]
 
 _MOST = 8  # processes
+_TRIES = {"crashed": 2, "killed": 4}  # processes that a job gets, by how the last one ended
 _JOBS = 200  # after so many a process gives back the memory that its libraries have kept
 
 
@@ -68,21 +69,21 @@ class Reader:
         url: str | None = None,
         ocr: str = "none",
     ) -> Reply:
-        """See `rag.extract.read_document`; besides its errors "timeout" and "crashed"."""
+        """See `rag.extract.read_document`; besides its errors "timeout", "crashed" and "killed"."""
         options = {"name": name, "charset": charset, "url": url, "ocr": ocr}
         return self._run({"kind": "document", "path": str(path.absolute()), **options})
 
     def page_image(self, path: Path, page: int, width: int) -> Reply:
-        """See `rag.page_image.read_image`; besides its errors "timeout" and "crashed"."""
+        """See `rag.page_image.read_image`; besides its errors "timeout", "crashed" and "killed"."""
         return self._run({"kind": "page_image", "path": str(path.absolute()), "page": page, "width": width})
 
     def page_words(self, path: Path, page: int, text: str, start: int, end: int) -> Reply:
-        """See `rag.page_image.read_words`; besides its errors "timeout" and "crashed"."""
+        """See `rag.page_image.read_words`; besides its errors "timeout", "crashed" and "killed"."""
         place = {"page": page, "text": text, "start": start, "end": end}
         return self._run({"kind": "page_words", "path": str(path.absolute()), **place})
 
     def scan_words(self, path: Path, page: int, text: str, ocr: str) -> Reply:
-        """See `rag.scan_words.read_scan`; besides its errors "timeout" and "crashed"."""
+        """See `rag.scan_words.read_scan`; besides its errors "timeout", "crashed" and "killed"."""
         scan = {"page": page, "text": text, "ocr": ocr}
         return self._run({"kind": "scan_words", "path": str(path.absolute()), **scan})
 
@@ -97,16 +98,16 @@ class Reader:
             process.end()
 
     def _run(self, job: Job) -> Reply:
-        """The reply to a job. A process that dies is no proof against the document: it gets a second one."""
+        """The reply to a job. A process that dies is no proof against the document: it gets another one."""
+        tries = 0
         with self._slots:
-            for _ in range(2):
-                reply = self._try(job)
-                if reply is not None:
+            while True:
+                reply, tries = self._try(job), tries + 1
+                if tries >= _TRIES.get(reply.get("error", ""), 1):
                     return reply
-        return {"error": "crashed"}
 
-    def _try(self, job: Job) -> Reply | None:
-        """The reply, "timeout", or None if the process died."""
+    def _try(self, job: Job) -> Reply:
+        """The reply, "timeout", or how the process died."""
         process = self._take()
         try:
             with current().on_cancel(process.kill):
@@ -124,7 +125,7 @@ class Reader:
             _log.warning("A reader process took too long and was ended.")
             return {"error": "timeout"}
         _log.warning("A reader process died.")
-        return None
+        return {"error": "killed" if process.killed else "crashed"}
 
     def _take(self) -> _Process:
         with self._lock:
@@ -188,6 +189,11 @@ class _Process:
     @property
     def lives(self) -> bool:
         return self._process.poll() is None
+
+    @property
+    def killed(self) -> bool:
+        """Whether it was ended from outside, as by a system that is short of memory."""
+        return self._process.poll() == -getattr(signal, "SIGKILL", 0) != 0
 
     def ask(self, job: Job, silence: float, seconds: float) -> str:
         """The line of the reply; "" if the process died, or is `late`."""

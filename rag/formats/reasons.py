@@ -39,6 +39,10 @@ _REASONS = {
     "empty": "The file is empty (0 bytes). Check that it was saved or copied completely.",
     "timeout": "The document took too long to read. Split it, or save it again with another program.",
     "crashed": "The document made its reader crash. Open it in its program and print it to a new PDF.",
+    "killed": (
+        "The process that read it was ended from outside several times, as a system does that is short of "
+        "memory. Close other programs, and bring the index up to date."
+    ),
     "memory": "The document needs too much memory. Split it, or save it again with another program.",
     "failed": "The document could not be read ({detail}). Save it again with another program.",
     "no_ocr": f"It has no text, only images or drawings (a scan?). To have them read, {_TESSERACT}.",
@@ -55,13 +59,25 @@ _NO_TEXT = {
     "images": "The PDF has only images, and OCR found no text in them. Check that it is the right file.",
     "picture": "OCR found no text in the image. Take the picture again, larger and sharper.",
     "unreadable": "The PDF's text has no readable characters, and OCR found none. Print it to a new PDF.",
-    "annotations": "The PDF has no text of its own, only form fields or annotations. Print it to a new PDF.",
+    "annotations": "The PDF has only empty form fields, or annotations without text. Print it to a new PDF.",
     "drawings": "The PDF has only drawings, and OCR found no text in them. Check that it is the right file.",
     "broken": "The PDF's pages are broken, none can be read. Open it in a viewer and save it again.",
     "blank": "The document is blank: it has no text at all. Check that the right file was saved.",
 }
+# Of a document of which the rest was read.
+_PARTLY = {
+    "no_ocr": f"To have them read, {_TESSERACT}.",
+    "ocr_off": "PARLEY_OCR is none: set it to auto, and bring the index up to date.",
+    "no_ocr_language": (
+        "Tesseract lacks the language {detail}: install it (Debian and Ubuntu: apt install "
+        "tesseract-ocr-LANGUAGE), or set PARLEY_OCR to one that is there."
+    ),
+    "too_many_scans": (
+        "At most {detail} are: split it into parts, or run OCR on it first, for example with ocrmypdf."
+    ),
+}
 # The reason may be gone at another try: a busy machine, a program that was installed meanwhile.
-PASSING = frozenset({"timeout", "crashed", "no_ocr", "ocr_off", "no_ocr_language"})
+PASSING = frozenset({"timeout", "crashed", "killed", "no_ocr", "ocr_off", "no_ocr_language"})
 
 
 def reason(code: str, detail: str = "", suffix: str = "") -> str:
@@ -69,3 +85,11 @@ def reason(code: str, detail: str = "", suffix: str = "") -> str:
     if code == "no_text":
         return _NO_TEXT[detail]
     return _REASONS[code].format(detail=detail[:300], kind=suffix)
+
+
+def partly(count: int, total: int, code: str, detail: str = "") -> str:
+    """What to say of a document of whose pages so many have no text and were not recognised."""
+    pages = (
+        "page is a picture without text and was" if count == 1 else "pages are pictures without text and were"
+    )
+    return f"{count:,} of {total:,} {pages} not read. {_PARTLY[code].format(detail=detail[:300])}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -129,14 +130,28 @@ def test_a_document_that_kills_every_process_is_given_up(
     reader = make()
     pipe = Pipe(tmp_path, "pipe")
     job = pool.submit(reader.read, pipe.path, name="a.csv")
-    for _ in range(2):
+    for _ in range(4):
         descriptor = pipe.reached()
         for process in processes():
             process.kill()
             process.wait()
         os.close(descriptor)
-    assert job.result() == {"error": "crashed"}
+    assert job.result() == {"error": "killed"}
     assert "garden" in text(reader.read(page, name="a.csv"))
+
+
+def test_a_document_that_crashes_two_processes_is_given_up(
+    make: Callable[..., Reader], tmp_path: Path, pool: ThreadPoolExecutor
+) -> None:
+    pipe = Pipe(tmp_path, "pipe")
+    job = pool.submit(make().read, pipe.path, name="a.csv")
+    for _ in range(2):
+        descriptor = pipe.reached()
+        for process in processes():
+            process.send_signal(signal.SIGSEGV)
+            process.wait()
+        os.close(descriptor)
+    assert job.result() == {"error": "crashed"}
 
 
 def test_a_process_that_died_while_it_waited_is_not_used(make: Callable[..., Reader], page: Path) -> None:
