@@ -159,6 +159,8 @@ def index_(args: argparse.Namespace, settings: Settings, output: TextIO) -> int:
     output.write(f"{counts}; {report['chunks']} chunks in {report['seconds']:.1f} s\n")
     for failure in report["failed"]:
         output.write(f"not read: {failure['source']}: {failure['error']}\n")
+    for document in report["partly"]:
+        output.write(f"read in part: {document['source']}: {document['notice']}\n")
     return DONE
 
 

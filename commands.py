@@ -47,11 +47,13 @@ def index(
     report.removed += removed
     for notice in report.notices:
         log.warning("%s", notice)
+    known = corpus.status()
     files = [
-        {"source": s.source, "state": s.state, "reason": s.reason, "copy_of": s.copy_of}
-        for s in corpus.status()
+        {"source": s.source, "state": s.state, "reason": s.reason, "copy_of": s.copy_of, "notice": s.notice}
+        for s in known
     ]
-    return report.as_dict() | {"files": files}
+    partly = [{"source": s.source, "notice": s.notice} for s in known if s.notice]
+    return report.as_dict() | {"partly": partly, "files": files}
 
 
 def index_first(engines: Engines, *, always: bool, progress: Progress | None = None) -> None:

@@ -58,6 +58,7 @@ class LiveLibrary:
                 chunks=status.chunks,
                 origin=status.origin,
                 copy_of=status.copy_of,
+                notice=status.notice,
             )
             for status in library[1].status()
         ]

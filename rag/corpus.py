@@ -154,7 +154,8 @@ class Corpus:
         began = time.monotonic()
         report = Report()
         with self._alone():
-            scan = Scan(self._store, self._records, report, recipe=self._indexer.recipe, data=self._data)
+            recipe = self._indexer.recipe
+            scan = Scan(self._store, self._records, report, recipe=recipe, data=self._data, ocr=self._ocr)
             parts = (self._store, self._indexer, self._records, self._statuses, self._names)
             yield scan, Sync(*parts, scan, report), report
         report.chunks = self._store.count()
@@ -346,7 +347,13 @@ class Corpus:
         }
         shown |= {
             s.source: SourceStatus(
-                s.source, "ready", title=s.title, origin=s.origin, pages=s.pages, chunks=s.chunks
+                s.source,
+                "ready",
+                title=s.title,
+                origin=s.origin,
+                pages=s.pages,
+                chunks=s.chunks,
+                notice=s.notice,
             )
             for s in documents
         }

@@ -15,6 +15,7 @@ from rag.corpus_records import Records
 from rag.corpus_status import UPLOAD, CorpusError, Report
 from rag.documents import SUFFIXES, max_bytes
 from rag.folders import File, Listing, display, list_files, location_of
+from rag.formats.ocr import ability
 from rag.store import ChunkStore, Source
 
 
@@ -26,6 +27,7 @@ class Task:
     file: File | None
     known: Source | None
     followers: list[Task] = field(default_factory=list)  # files with the same content, which share its fate
+    again: bool = False  # more can be read of the same content than was
 
     @property
     def kind(self) -> str:
@@ -42,7 +44,7 @@ class Scan:
     """One look: at `folder`s or at `places`, any number of times; then the rest is what was found."""
 
     def __init__(
-        self, store: ChunkStore, records: Records, report: Report, *, recipe: str, data: Path
+        self, store: ChunkStore, records: Records, report: Report, *, recipe: str, data: Path, ocr: str
     ) -> None:
         self.tasks: list[Task] = []
         self.seen: set[str] = set()  # locations of all files that were looked at
@@ -54,6 +56,7 @@ class Scan:
         self._records = records
         self._report = report
         self._recipe = recipe
+        self._able = ability(ocr) if any(source.able for source in self.known.values()) else ""
         self._data = data
 
     def folder(self, folder: Path, origin: str, *, required: bool) -> None:
@@ -136,15 +139,17 @@ class Scan:
         self.seen.add(location)
         known, failure = self.known.get(location), self._failures.get(location)
         place = (file.size, file.mtime_ns)
+        again = known is not None and known.able not in ("", self._able)
         unchanged = known and (known.size, known.mtime_ns, known.recipe) == (*place, self._recipe)
-        if unchanged or self._is_still_a_copy(location, place):
+        if (unchanged and not again) or self._is_still_a_copy(location, place):
             self._report.unchanged += 1
         elif failure and (failure.size, failure.mtime_ns, failure.recipe) == (*place, self._recipe):
             self._report.failed.append({"source": failure.source, "error": failure.error})
         else:
             name, origin = (known.source, known.origin) if known else ("", origin)
             record = Source(name, "", location=location, origin=origin, recipe=self._recipe)
-            self.tasks.append(Task(replace(record, size=file.size, mtime_ns=file.mtime_ns), file, known))
+            record = replace(record, size=file.size, mtime_ns=file.mtime_ns)
+            self.tasks.append(Task(record, file, known, again=again))
 
     def _is_still_a_copy(self, location: str, place: tuple[int, int]) -> bool:
         copy = self.copies.get(location)

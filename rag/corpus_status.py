@@ -68,6 +68,7 @@ class SourceStatus:
     pages: int = 0
     chunks: int = 0
     copy_of: str = ""  # the document with the same content that is found in its stead
+    notice: str = ""  # what of it was not read, and what to do
 
 
 class Statuses:

@@ -123,7 +123,7 @@ class Sync:
         for task in sorted(tasks, key=lambda task: task.known is None):  # first what an original may be
             cancel.current().raise_if_cancelled()
             key = (task.record.content_hash, task.kind)
-            if not task.record.content_hash:
+            if task.again or not task.record.content_hash:
                 left.append(task)
             elif task.known and _same(task.record, task.known):
                 self._touch(task)
@@ -261,6 +261,8 @@ class Sync:
     def _done_meanwhile(self, task: Task) -> Source | None:
         """The document, if the file was indexed since the scan, as by a run in the middle of this one."""
         known = self._store.find_source(task.record.source)
+        if task.again and known == task.known:
+            return None
         return known if known is not None and _place(known) == _place(task.record) else None
 
     def _read_file(self, task: Task) -> Parsed:

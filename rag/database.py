@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 FILE = "parley.db"
 MINIMUM = (3, 24, 0)  # the first with upsert, the newest thing that the statements here use
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 # A document is one version of a source: replacing a source makes a new document, so that the derived indexes
 # can tell the old chunks from the new. `state.generation` counts changes; `documents.generation` and
@@ -36,7 +36,7 @@ CREATE TABLE IF NOT EXISTS documents (
     id INTEGER PRIMARY KEY AUTOINCREMENT, generation INTEGER NOT NULL, source TEXT NOT NULL UNIQUE,
     content_hash TEXT NOT NULL, title TEXT NOT NULL, pages INTEGER NOT NULL, chunks INTEGER NOT NULL,
     location TEXT NOT NULL, origin TEXT NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
-    recipe TEXT NOT NULL);
+    recipe TEXT NOT NULL, notice TEXT NOT NULL DEFAULT '', able TEXT NOT NULL DEFAULT '');
 CREATE INDEX IF NOT EXISTS documents_by_generation ON documents (generation);
 CREATE TABLE IF NOT EXISTS removals (
     generation INTEGER NOT NULL, document INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL);
@@ -96,7 +96,8 @@ def connect(path: Path) -> sqlite3.Connection:
     return db
 
 
-# What turns a file of one version into the next. Version 1 knew pages of PDFs only.
+# What turns a file of one version into the next. Version 1 knew pages of PDFs only; version 2 knew nothing of
+# documents that are read in part.
 _MIGRATIONS = {
     1: """
 ALTER TABLE pages ADD COLUMN place TEXT NOT NULL DEFAULT '';
@@ -105,6 +106,10 @@ ALTER TABLE chunks ADD COLUMN place TEXT NOT NULL DEFAULT '';
 ALTER TABLE chunks ADD COLUMN at REAL;
 UPDATE pages SET place = 'page ' || page WHERE page IS NOT NULL;
 UPDATE chunks SET place = 'page ' || page WHERE page IS NOT NULL
+""",
+    2: """
+ALTER TABLE documents ADD COLUMN notice TEXT NOT NULL DEFAULT '';
+ALTER TABLE documents ADD COLUMN able TEXT NOT NULL DEFAULT ''
 """,
 }
 

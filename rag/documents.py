@@ -47,6 +47,10 @@ _CONVERT = {
     **dict.fromkeys((".msg", ".mbox", ".pst"), "Save each message as .eml."),
     **dict.fromkeys((".mobi", ".azw", ".azw3", ".djvu", ".ps", ".xps"), "Convert it to .epub or .pdf."),
     **dict.fromkeys((".rar", ".7z", ".tar", ".gz", ".tgz", ".bz2", ".xz"), "Unpack it, or pack it as .zip."),
+    **dict.fromkeys(
+        (".dff", ".dsf", ".mpc", ".ra", ".rm", ".spx", ".ofr"), "Save it as .wav, .mp3 or .flac."
+    ),
+    **dict.fromkeys((".mid", ".midi"), "It holds notes, and no speech: leave it out."),
     **dict.fromkeys((".heic", ".gif", ".bmp", ".svg"), "Save it as .png or .jpg."),
 }
 
@@ -79,12 +83,13 @@ def load_file(path: Path, source: str, *, ocr: str = "auto", hear: Hear | None =
     Metadata: source, title, page (from 1; None without pages), place (what a person calls the page: "page 3",
     "slide 4", "12:30"; "" without pages), at (seconds into a recording, else None), start (offset of the page
     in the source's whole text, in which pages are joined by one "\f"), headings ([offset in the page, text],
-    where the layout or the markup tells them). Raises `DocumentError`.
+    where the layout or the markup tells them), notice and able (see `rag.formats.base.Parsed`). Raises
+    `DocumentError`.
     """
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         known = ", ".join(sorted(SUFFIXES))
-        remedy = _CONVERT.get(suffix, f"Known types: {known}.")
+        remedy = _CONVERT.get(suffix, f"Save it as one of these that are: {known}.")
         raise DocumentError(f"Files of type {suffix or '(none)'} are not read. {remedy}")
     _check_file(path, max_bytes(suffix))
     if suffix in RECORDINGS:
@@ -201,6 +206,8 @@ def _documents(reply: dict[str, Any], source: str, name: str, suffix: str = "") 
             "at": page.get("at"),
             "start": start,
             "headings": [(offset, text) for offset, text in page.get("headings", ())],
+            "notice": reply.get("notice", ""),
+            "able": reply.get("able", ""),
         }
         documents.append(Document(page["text"], metadata=metadata))
         start += len(page["text"]) + 1

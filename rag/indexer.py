@@ -23,7 +23,7 @@ from rag.store import ChunkStore, NameTakenError, Page, Source
 
 Splitter = Literal["recursive", "character"]
 STEP = 32  # texts that are embedded before a question may go first
-_RECIPE = 3  # changes with the way documents are read and split: older ones are then made again
+_RECIPE = 4  # changes with the way documents are read and split: older ones are then made again
 
 
 class TextEmbedder(Protocol):
@@ -76,8 +76,8 @@ class Indexer:
         if not chunks:
             raise DocumentError("The document has no text. Check that the right file was saved.")
         pages = [_page(document) for document in documents]
-        title = documents[0].metadata["title"]
-        return Parsed(replace(record, title=title, recipe=self.recipe), pages, chunks)
+        told = {name: documents[0].metadata.get(name, "") for name in ("title", "notice", "able")}
+        return Parsed(replace(record, recipe=self.recipe, **told), pages, chunks)
 
     def store(self, batch: Sequence[Parsed]) -> dict[str, NameTakenError]:
         """Embed several documents together, for full batches, then store each, whole.

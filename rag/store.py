@@ -53,6 +53,8 @@ class Source:
     size: int = 0  # bytes; with mtime_ns, what tells an unchanged file without reading it
     mtime_ns: int = 0
     recipe: str = ""  # how it was cut into chunks; with another, it is cut again
+    notice: str = ""  # what of it was not read, and what to do
+    able: str = ""  # what OCR could do for that then; "" if it does not matter
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,8 @@ class ChunkStore(Protocol):
     def update(self, source: str, record: Source) -> bool:
         """Change what is recorded of a source (its name, place, size, time…); False if it is not there.
 
-        Its title, pages and chunks stay. A `record.source` that another document has is a `NameTakenError`.
+        What was read of it stays: its title, pages, chunks and notice.
+        A `record.source` that another document has is a `NameTakenError`.
         """
 
     def find_vectors(self, indexed_texts: Sequence[str]) -> dict[str, NDArray[np.float32]]:

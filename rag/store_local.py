@@ -93,7 +93,7 @@ class LocalStore:
 
     def update(self, source: str, record: Source) -> bool:
         values = {field.name: getattr(record, field.name) for field in fields(Source)}
-        kept = {"title", "pages", "chunks"}
+        kept = {"title", "pages", "chunks", "notice", "able"}
         columns = [name for name in values if name not in kept]
         with self._pool.transaction(write=True) as db:
             if record.source != source and _find_source(db, record.source):

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import app
+from tests.pdfs import draw_pdf, lines
 
 ROOT = Path(app.__file__).parent
 Run = Callable[..., Any]
@@ -88,6 +89,20 @@ def test_index_reports_what_changed_and_why_something_failed(run: Run, tmp_path:
     assert (second["added"], second["removed"]) == (0, 1)
     assert second["chunks"] < first["chunks"]
     assert second["seconds"] >= 0
+
+
+def test_index_names_documents_that_are_read_in_part(run: Run, tmp_path: Path) -> None:
+    draw_pdf(
+        tmp_path / "ferry.pdf", lines("The ferry crosses at noon."), lambda canvas: canvas.rect(9, 9, 9, 9)
+    )
+    (tmp_path / "whole.txt").write_text("The kiosk sells umbrellas.")
+    report = run("index", "--corpus", str(tmp_path), "--ocr", "none")
+    notice = "1 of 2 page is a picture without text and was not read. PARLEY_OCR is none: set it to auto, and"
+    [partly] = report["partly"]
+    assert (partly["source"], partly["notice"].startswith(notice)) == ("ferry.pdf", True)
+    notices = {file["source"]: file["notice"] for file in report["files"]}
+    assert (notices["ferry.pdf"], notices["whole.txt"]) == (partly["notice"], "")
+    run("index", "--forget", str(tmp_path))
 
 
 def test_a_corpus_folder_can_be_forgotten(run: Run, tmp_path: Path) -> None:

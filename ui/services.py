@@ -60,6 +60,7 @@ class LibraryItem:
     chunks: int = 0
     origin: str = ""  # the corpus folder, "upload" or "url"
     copy_of: str = ""  # the document with the same content that is found in its stead
+    notice: str = ""  # what of it was not read, and what to do
 
 
 @dataclass(frozen=True)

@@ -51,11 +51,17 @@ class Page:
 
 @dataclass
 class Parsed:
-    """A document's pages; `paged`: whether they are numbered for people, or only one stretch of text."""
+    """A document's pages; `paged`: whether they are numbered for people, or only one stretch of text.
+
+    `notice`: what of it was not read, and what to do. `able`: what OCR could do then; once it can do
+    something else, the document is worth reading again. "" where that would change nothing.
+    """
 
     pages: list[Page]
     title: str = ""
     paged: bool = True
+    notice: str = ""
+    able: str = ""
 
 
 def opened(source: Source) -> BinaryIO:

@@ -81,6 +81,14 @@ class Recogniser:
         return done.stdout.decode("utf-8", "replace")
 
 
+def ability(setting: str) -> str:
+    """What OCR can do here with this setting: its languages, or why it can do nothing."""
+    try:
+        return _chosen(setting, _installed(_program(setting)))
+    except Unreadable as error:
+        return f"{error.code} {error.detail}".strip()
+
+
 def _spotted(table: str, width: int, height: int) -> list[Spotted]:
     """The words of Tesseract's table; each as high as its line, or as wide where that runs up or down."""
     words: list[Spotted] = []

@@ -1,6 +1,6 @@
 """A PDF: the text of each page in reading order with its headings; OCR for pages that only show text.
 
-PDFium reads it, without its form module: a document's JavaScript is never run.
+What was filled into its forms stands at the end of each page. A document's JavaScript is never run.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import ctypes
 import re
 import statistics
 from collections import Counter
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -17,6 +18,8 @@ from rag.formats import ocr
 from rag.formats.base import MAX_PAGES, MAX_TEXT, Heading, Options, Page, Parsed, Source, Unreadable, opened
 from rag.formats.columns import in_reading_order
 from rag.formats.hyphens import MARK, join_line_ends
+from rag.formats.pdf_forms import Forms, forms_of
+from rag.formats.reasons import PASSING, partly
 from rag.formats.titles import first_line, sensible
 
 _LINE = re.compile(r"[^\n]+")
@@ -26,6 +29,15 @@ _DIGITS = re.compile(r"\d+")
 _RUNNING = 3  # lines that may run along at the head, and at the foot
 
 Kind = int | str  # of what is on a page: PDFium's object types, "annotations", "broken"
+
+
+@dataclass
+class _Found:
+    """A page, what was filled into it, and where it has no text of its own the kinds of object on it."""
+
+    page: Page
+    kinds: set[Kind] = field(default_factory=set)
+    filled: str = ""
 
 
 def read(source: Source, options: Options) -> Parsed:
@@ -39,13 +51,12 @@ def read(source: Source, options: Options) -> Parsed:
         locked = error.err_code in (raw.FPDF_ERR_PASSWORD, raw.FPDF_ERR_SECURITY)
         raise Unreadable("encrypted" if locked else "broken") from None
     try:
-        pages = _pages(pdf, options)
-        _drop_running_lines(pages)
-        join_line_ends(pages)
+        parsed = _read_pages(pdf, options)
         title = sensible(pdf.get_metadata_value("Title") or "")
     finally:
         pdf.close()
-    return Parsed(pages, title or first_line(pages))
+    parsed.title = title or first_line(parsed.pages)
+    return parsed
 
 
 def _check_head(source: Source) -> None:
@@ -56,46 +67,51 @@ def _check_head(source: Source) -> None:
         raise Unreadable("not_pdf", looks)
 
 
-def _pages(pdf: Any, options: Options) -> list[Page]:
+def _read_pages(pdf: Any, options: Options) -> Parsed:
     count = len(pdf)
     if count == 0:
         raise Unreadable("no_pages")
     if count > MAX_PAGES:
         raise Unreadable("too_many_pages", str(count))
-    pages, without, size = [], {}, 0
-    for number in range(count):
-        options.alive()
-        page, kinds = _read_page(pdf, number)
-        page.place = f"page {number + 1}"
-        pages.append(page)
-        if not page.text:
-            without[number] = kinds
-        size += len(page.text)
-        if size > MAX_TEXT:
-            raise Unreadable("too_long")
-    _recognise(pdf, pages, without, options)
-    if not any(page.text for page in pages):
-        raise Unreadable("no_text", _why_no_text({kind for kinds in without.values() for kind in kinds}))
-    return pages
+    found, size = [], 0
+    with forms_of(pdf) as forms:
+        for number in range(count):
+            options.alive()
+            found.append(_read_page(pdf, number, forms))
+            size += len(found[-1].page.text) + len(found[-1].filled)
+            if size > MAX_TEXT:
+                raise Unreadable("too_long")
+    parsed = Parsed([each.page for each in found])
+    _recognise(pdf, found, parsed, options)
+    _drop_running_lines(parsed.pages)
+    join_line_ends(parsed.pages)
+    for each in found:
+        each.page.text = "\n\n".join(filter(None, (each.page.text, each.filled)))
+    if not any(page.text for page in parsed.pages):
+        raise Unreadable("no_text", _why_no_text({kind for each in found for kind in each.kinds}))
+    return parsed
 
 
-def _recognise(pdf: Any, pages: list[Page], without: dict[int, set[Kind]], options: Options) -> None:
+def _recognise(pdf: Any, found: list[_Found], parsed: Parsed, options: Options) -> None:
     """Read the pages that show something and have no text, where there is a recogniser.
 
-    Without one, a document with other text keeps these pages empty; one that has none is `Unreadable`.
+    Without one, a document with other text keeps these pages empty and says so; one that has none is
+    `Unreadable`.
     """
-    scans = [number for number, kinds in without.items() if kinds - {"broken", "annotations"}]
+    scans = [n for n, each in enumerate(found) if each.kinds - {"broken", "annotations"}]
     if not scans:
         return
     try:
         recogniser = ocr.Recogniser(options)
-    except Unreadable:
-        if len(without) < len(pages):
-            return
-        raise
-    recogniser.check(len(scans))
+        recogniser.check(len(scans))
+    except Unreadable as error:
+        if not any(each.page.text or each.filled for each in found):
+            raise
+        parsed.notice = partly(len(scans), len(found), error.code, error.detail)
+        parsed.able = ocr.ability(options.ocr) if error.code in PASSING else ""
+        return
     for number in scans:
-        pages[number].text = recogniser.text_of(partial(image_of, pdf, number))
+        found[number].page.text = recogniser.text_of(partial(image_of, pdf, number))
 
 
 def image_of(pdf: Any, number: int) -> Any:
@@ -137,23 +153,26 @@ def _drop_common_line(pages: list[Page], pattern: re.Pattern[str]) -> bool:
     return True
 
 
-def _read_page(pdf: Any, number: int) -> tuple[Page, set[Kind]]:
-    """The page's text with its headings; for a page without text also the kinds of object on it."""
+def _read_page(pdf: Any, number: int, forms: Forms) -> _Found:
     import pypdfium2
 
     try:
         page = pdf[number]
     except pypdfium2.PdfiumError:
-        return Page(""), {"broken"}
+        return _Found(Page("", place=f"page {number + 1}"), {"broken"})
+    found = _Found(Page("", place=f"page {number + 1}"))
     try:
         text, headings = _page_text(page.get_textpage())
         if text.strip():
-            return Page(text, headings), set()
-        return Page(""), {item.type for item in page.get_objects(max_depth=3)} | _annotations(page)
+            found.page.text, found.page.headings = text, headings
+        else:
+            found.kinds = {item.type for item in page.get_objects(max_depth=3)} | _annotations(page)
+        found.filled = "\n".join(forms.lines(page))
     except pypdfium2.PdfiumError:
-        return Page(""), {"broken"}
+        found.kinds = {"broken"}
     finally:
         page.close()
+    return found
 
 
 def _annotations(page: Any) -> set[Kind]:

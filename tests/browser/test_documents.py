@@ -123,6 +123,17 @@ def fill(site: Site, count: int) -> None:
     library.known["same.pdf"] = copy
 
 
+def test_a_document_that_is_read_in_part_says_what_is_missing(site: Site) -> None:
+    notice = "3 of 12 pages are pictures without text and were not read. Install <b>Tesseract</b>."
+    site.script.library.known["a.pdf"] = LibraryItem(
+        "a.pdf", "ready", pages=12, origin="/docs", notice=notice
+    )
+    row = site.open().locator("#library [data-source='a.pdf']")
+    expect(row.locator(".partly")).to_have_text(notice)
+    expect(row).to_have_attribute("data-state", "ready")
+    expect(row.locator(".reason")).to_have_count(0)
+
+
 def test_thousands_of_documents_are_shown_in_parts_and_found(site: Site) -> None:
     fill(site, 3000)
     page = site.open()

@@ -31,7 +31,15 @@ POLISH = (
     "Muzeum jest otwarte codziennie od dziesiątej. Bilety można kupić przy wejściu, także w święta i późno."
 )
 GREEK = "Το μουσείο ανοίγει κάθε μέρα στις δέκα. Τα εισιτήρια πωλούνται στην είσοδο του κήπου."
-WHOLE: dict[str, object] = {"page": None, "place": "", "at": None, "start": 0, "headings": []}
+WHOLE: dict[str, object] = {
+    "page": None,
+    "place": "",
+    "at": None,
+    "start": 0,
+    "headings": [],
+    "notice": "",
+    "able": "",
+}
 
 
 @pytest.mark.parametrize(
@@ -106,7 +114,7 @@ def test_an_empty_file_of_every_type(tmp_path: Path, suffix: str) -> None:
 @pytest.mark.parametrize(
     ("name", "data", "reason"),
     [
-        ("a.xyz", b"text", r"type \.xyz are not read\. Known types: .*\.pdf"),
+        ("a.xyz", b"text", r"type \.xyz are not read\. Save it as one of .*\.pdf"),
         ("a.doc", b"text", r"type \.doc are not read\. Save it as \.docx"),
         ("README", b"text", r"type \(none\)"),
         ("a.txt", b" \n\t \n", "only white space"),
@@ -277,7 +285,10 @@ def picture(canvas: Any) -> None:
     [
         (picture, "only images or drawings"),
         (lambda canvas: canvas.rect(72, 400, 100, 100), "only images or drawings"),
-        (lambda canvas: canvas.acroForm.textfield(name="a", x=72, y=400), "form fields or annotations"),
+        (
+            lambda canvas: canvas.acroForm.textfield(name="a", x=72, y=400),
+            "empty form fields, or annotations",
+        ),
         (None, "blank"),
     ],
 )

@@ -11,10 +11,13 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from rag import documents
+from rag.corpus import Corpus
 from rag.documents import DocumentError, load_file
 from rag.formats import ocr
 from rag.formats.base import Options, Unreadable
 from rag.reader import Reader
+from rag.store import open_store
+from tests.rag.test_corpus import WordHashes
 from tests.rag.test_documents import Draw, lines, make_pdf
 
 WORDS = ["The lighthouse opens at nine", "and closes when the sun", "has set on the harbour."]
@@ -80,7 +83,49 @@ def test_without_tesseract_a_scan_says_what_to_install(
         load_file(make_pdf(tmp_path / "a.pdf", scan()), "a.pdf")
     assert caught.value.passing, "it is tried again once Tesseract is there"
     mixed = make_pdf(tmp_path / "b.pdf", scan(), lines("A page of text."))
-    assert [page.page_content for page in load_file(mixed, "b.pdf")] == ["", "A page of text."]
+    found = load_file(mixed, "b.pdf")
+    assert [page.page_content for page in found] == ["", "A page of text."]
+    notice = found[0].metadata["notice"]
+    assert notice.startswith(
+        "1 of 2 page is a picture without text and was not read. To have them read, install"
+    )
+    assert found[0].metadata["able"] == "no_ocr"
+
+
+def test_a_scanned_page_between_others_where_ocr_is_not_wanted(tmp_path: Path) -> None:
+    path = make_pdf(tmp_path / "a.pdf", lines("A page of text."), scan(), scan(), None)
+    told = load_file(path, "a.pdf", ocr="none")[0].metadata
+    assert told["notice"].startswith(
+        "2 of 4 pages are pictures without text and were not read. PARLEY_OCR is none"
+    )
+    assert told["able"] == "ocr_off"
+
+
+def test_a_document_is_read_again_once_there_is_ocr(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    store = open_store(tmp_path / "data", dimension=64, embedder="words")
+    corpus = Corpus(store, WordHashes(), tmp_path / "data")
+    request.addfinalizer(store.close)
+    request.addfinalizer(corpus.close)
+    (tmp_path / "docs").mkdir()
+    make_pdf(tmp_path / "docs" / "a.pdf", lines("A page of text."), scan())
+    monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
+    without = Reader()
+    request.addfinalizer(without.close)
+    monkeypatch.setattr(documents, "reader", without)
+    assert corpus.sync([tmp_path / "docs"]).added == 1
+    [document] = corpus.status()
+    assert (document.state, "install Tesseract" in document.notice) == ("ready", True)
+    assert corpus.sync().unchanged == 1, "nothing more can be read of it"
+    fake_tesseract(tmp_path, "echo Scanned words.", monkeypatch, request)
+    assert corpus.sync().updated == 1
+    assert corpus.sync().unchanged == 1
+    [document] = corpus.status()
+    assert (document.notice, [page.text for page in store.pages("a.pdf")]) == (
+        "",
+        ["A page of text.", "Scanned words."],
+    )
 
 
 @pytest.mark.parametrize(

@@ -269,6 +269,7 @@ function row(item) {
     el("span", { class: "what" }, what(item)),
     removable(item) ? button(`Remove ${item.source}`, { icon: "close", class: "plain", onclick: () => remove(item) }) : null,
     item.reason ? el("p", { class: "reason" }, item.reason) : null,
+    item.notice ? el("p", { class: "partly" }, item.notice) : null,
     item.copy_of ? el("p", { class: "same" }, `The same as ${item.copy_of}`) : null,
   );
 }
