@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from rag.formats.base import Options, Page, Parsed, Source, Unreadable, check_size
 from rag.formats.blocks import Writer
 from rag.formats.package import Package, open_package
@@ -35,7 +33,7 @@ def _member(package: Package, member: str, name: str, options: Options) -> tuple
         data = package.read(member)
     except Unreadable as error:
         return [], reason(error.code, error.detail, ".zip")
-    return read_part(data, name, replace(options, inside=True)) if data else ([], reason("empty"))
+    return read_part(data, name, options) if data else ([], reason("empty"))
 
 
 def _is_hidden(name: str) -> bool:

@@ -10,6 +10,7 @@ from typing import BinaryIO
 
 MAX_TEXT = 20_000_000  # characters of one document
 MAX_PAGES = 20_000
+MOST_DEEP = 3  # an attachment of an e-mail in an archive is opened, and not much more
 
 Source = Path | bytes  # a file, or what an archive holds
 Heading = tuple[int, str]  # offset in the page, text
@@ -24,6 +25,21 @@ class Unreadable(Exception):
         self.detail = detail
 
 
+@dataclass
+class Allowance:
+    """What may still be unpacked of a file: archives within archives share it."""
+
+    files: int = 1_000
+    size: int = 500_000_000  # bytes
+
+    def take(self, size: int) -> None:
+        """One more file; `Unreadable` if that is too much."""
+        self.files -= 1
+        self.size -= size
+        if self.files < 0 or self.size < 0:
+            raise Unreadable("too_much_inside")
+
+
 @dataclass(frozen=True)
 class Options:
     """What a reader may need to know beside the bytes."""
@@ -32,12 +48,13 @@ class Options:
     charset: str | None = None  # that the sender declared
     url: str | None = None  # where it was fetched
     ocr: str = "none"  # languages for what is only an image: none, auto, or Tesseract's codes ("eng+deu")
-    inside: bool = False  # it is in an archive or e-mail itself: what it holds in turn is not opened
+    depth: int = 0  # how many archives and e-mails it is in
+    allowance: Allowance = field(default_factory=lambda: Allowance(), repr=False)  # of all that is in a file
     alive: Callable[[], None] = field(default=lambda: None, repr=False)  # called between two steps of work
 
     def within(self, name: str) -> Options:
         """For a file that this one holds."""
-        return replace(self, name=name, charset=None, url=None, inside=True)
+        return replace(self, name=name, charset=None, url=None, depth=self.depth + 1)
 
 
 @dataclass

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from rag.formats.base import MAX_TEXT, Heading, Page, Unreadable
-from rag.formats.tables import render
+from rag.formats.tables import Cells, render
 
 
 class Writer:
@@ -33,7 +33,7 @@ class Writer:
         if text:
             self._headings.append((self._length - len(text), text))
 
-    def table(self, rows: Iterable[Sequence[str]]) -> None:
+    def table(self, rows: Iterable[Cells]) -> None:
         for block in render(rows):
             self.paragraph(block)
 

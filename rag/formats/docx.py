@@ -139,8 +139,8 @@ def _text(node: Any) -> Iterator[str]:
             yield from _text(item)
 
 
-def _rows(table: Any) -> Iterator[list[str]]:
-    """The cells' text; one that spans several columns or rows stands in the first of them."""
+def _rows(table: Any) -> Iterator[list[str | None]]:
+    """The cells' text; one that spans several columns stands in the first of them."""
     for row in table.iter("{*}tr"):
         if _owner(row) is table:
             yield [text for cell in row.iter("{*}tc") if _owner(cell) is table for text in _cell(cell)]
@@ -151,11 +151,11 @@ def _owner(node: Any) -> Any:
     return next(above for above in node.iterancestors() if local(above) == "tbl")
 
 
-def _cell(cell: Any) -> list[str]:
+def _cell(cell: Any) -> list[str | None]:
     paragraphs = ("".join(_text(paragraph)).strip() for paragraph in descendants(cell, "p"))
     span = child(cell, "tcPr", "gridSpan")
     merge = child(cell, "tcPr", "vMerge")
     width = int(attribute(span, "val") or 1) if span is not None else 1
     continued = merge is not None and attribute(merge, "val") != "restart"
-    text = "" if continued else "\n".join(filter(None, paragraphs))
-    return [text] + [""] * (min(width, 100) - 1)
+    rest: list[str | None] = [""] * (min(width, 100) - 1)
+    return [None if continued else "\n".join(filter(None, paragraphs)), *rest]

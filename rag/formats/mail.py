@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import email
 import email.policy
+import mimetypes
 import re
-from email.message import EmailMessage, Message, MIMEPart
+from collections.abc import Iterator
+from email.message import Message, MIMEPart
 from itertools import islice
 
 from rag.formats.base import Options, Page, Parsed, Source, Unreadable, all_bytes, check_size
 from rag.formats.blocks import Writer
 from rag.formats.markup import parse_html, write_html
 from rag.formats.parts import part_name, read_part
-from rag.formats.reasons import reason
 from rag.formats.titles import sensible
 
 _FIELDS = ("From", "To", "Cc", "Date", "Subject")
@@ -30,15 +31,43 @@ def read(source: Source, options: Options) -> Parsed:
     for name in _FIELDS:
         if value := " ".join(str(message[name] or "").split()):
             writer.paragraph(f"{name}: {value}", close=True)
-    _write_body(message, writer)
+    body = message.get_body(("plain", "html"))
+    if body is not None:
+        _write_text(body, writer)
+    attached = []
+    for part in islice(_others(message, body), _MOST_PARTS):
+        if _is_text(part):
+            _write_text(part, writer)
+        else:
+            attached.append(part)
     pages: list[Page] = []
-    for number, part in enumerate(islice(message.iter_attachments(), _MOST_PARTS)):
-        name = part_name(part.get_filename() or "unnamed").rpartition("/")[2]
-        found, why = ([], reason("nested")) if options.inside else _attachment(part, name, options)
-        writer.paragraph(f"Attachment: {name}" + (f" (not read: {why})" if why else ""), close=number > 0)
+    for number, part in enumerate(attached):
+        found, listed = _attachment(part, options)
+        writer.paragraph(listed, close=number > 0)
         pages += found
         check_size(pages)
     return Parsed([writer.page("message"), *pages], sensible(str(message["Subject"] or "")))
+
+
+def _others(message: MIMEPart, body: MIMEPart | None, *, told: bool = False) -> Iterator[MIMEPart]:
+    """The parts beside the body, however they are nested; `told`: their text is the body's in other form."""
+    if not message.is_multipart() or message.get_content_maintype() == "message":
+        return
+    kind = message.get_content_subtype()
+    told = told or kind == "alternative"
+    for part in message.iter_parts():
+        if part.get_content_maintype() == "multipart":
+            yield from _others(part, body, told=told)
+        elif part is body or (told and _is_text(part)):
+            continue
+        elif not (kind == "related" and part.get_content_maintype() == "image"):  # a picture in the text
+            yield part
+
+
+def _is_text(part: MIMEPart) -> bool:
+    """Whether it is to be read in the message, and is no file."""
+    kinds = ("text/plain", "text/html")
+    return part.get_content_type() in kinds and not part.is_attachment() and not part.get_filename()
 
 
 def _refuse_hostile(data: bytes) -> None:
@@ -48,13 +77,9 @@ def _refuse_hostile(data: bytes) -> None:
         raise Unreadable("broken_file")
 
 
-def _write_body(message: EmailMessage, writer: Writer) -> None:
-    """The plain text if there is one, else the HTML."""
-    body = message.get_body(("plain", "html"))
-    if body is None:
-        return
-    text = _content(body)
-    if body.get_content_subtype() != "html":
+def _write_text(part: MIMEPart, writer: Writer) -> None:
+    text = _content(part)
+    if part.get_content_subtype() != "html":
         writer.paragraph(text)
     elif (root := parse_html(text)) is not None and text.strip():
         write_html(root, writer)
@@ -68,12 +93,34 @@ def _content(part: MIMEPart) -> str:
         return _payload(part).decode("utf-8", "replace")
 
 
-def _attachment(part: MIMEPart, name: str, options: Options) -> tuple[list[Page], str]:
-    if part.get_content_maintype() != "message":
-        return read_part(_payload(part), name, options, label=f"attachment {name}")
+def _attachment(part: MIMEPart, options: Options) -> tuple[list[Page], str]:
+    """Its pages, and the line that names it."""
+    name = part_name(part.get_filename() or "").rpartition("/")[2]
+    if part.get_content_maintype() == "message":
+        data, subject = _held(part)
+        found, why = read_part(data, "message.eml", options, label=f"forwarded message {subject}".strip())
+        listed = f"Forwarded message: {subject or name}"
+    else:
+        name = name if "." in name else f"{name}{_suffix(part)}"
+        found, why = read_part(_payload(part), name, options, label=f"attachment {name}")
+        listed = f"Attachment: {name}"
+    return found, listed + (f" (not read: {why})" if why else "")
+
+
+def _held(part: MIMEPart) -> tuple[bytes, str]:
+    """A forwarded message, and its subject."""
     held = part.get_payload()
-    data = held[0].as_bytes() if isinstance(held, list) and isinstance(held[0], Message) else b""
-    return read_part(data, f"{name.removesuffix('.eml')}.eml", options, label="forwarded message")
+    message = held[0] if isinstance(held, list) and held else None
+    try:
+        subject = " ".join(str(message["Subject"] or "").split()) if isinstance(message, Message) else ""
+        return message.as_bytes() if isinstance(message, Message) else b"", subject[:200]
+    except (LookupError, TypeError, ValueError):  # what Python cannot write down again
+        return b"", ""
+
+
+def _suffix(part: MIMEPart) -> str:
+    """Of a file that the sender did not name so that it tells its kind."""
+    return mimetypes.guess_extension(part.get_content_type()) or ""
 
 
 def _payload(part: MIMEPart) -> bytes:

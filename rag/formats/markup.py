@@ -11,6 +11,7 @@ _HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
 _LEFT_OUT = frozenset(
     {"script", "style", "head", "template", "noscript", "svg", "object", "iframe", "select"}
 )
+_MOST_SPANNED = 100  # rows or columns that a cell reaches over
 _INLINE = frozenset(
     [
         "a",
@@ -134,6 +135,32 @@ def _is_layout(table: Any) -> bool:
     return all(len(row.findall("td") + row.findall("th")) < 2 for row in table.iter("tr"))
 
 
-def _rows(table: Any) -> Iterator[list[str]]:
+def _rows(table: Any) -> Iterator[list[str | None]]:
+    """The cells, each in its column: others may reach into a row from above."""
+    reach: dict[int, int] = {}  # column → rows below that its cell reaches into
     for row in table.iter("tr"):
-        yield [cell.text_content() for cell in row if cell.tag in ("td", "th")]
+        waiting = [cell for cell in row if cell.tag in ("td", "th")]
+        cells: list[str | None] = []
+        last = max(reach, default=-1)
+        while waiting or len(cells) <= last:
+            if reach.get(len(cells)):
+                reach[len(cells)] -= 1
+                cells.append(None)
+            elif waiting:
+                _place(waiting.pop(0), cells, reach)
+            else:
+                cells.append("")
+        reach = {column: rows for column, rows in reach.items() if rows}
+        yield cells
+
+
+def _place(cell: Any, cells: list[str | None], reach: dict[int, int]) -> None:
+    down, across = (_span(cell, name) for name in ("rowspan", "colspan"))
+    for column in range(len(cells), len(cells) + across):
+        reach[column] = down - 1
+    cells += [cell.text_content(), *[""] * (across - 1)]
+
+
+def _span(cell: Any, name: str) -> int:
+    value = (cell.get(name) or "").strip()
+    return min(max(int(value), 1), _MOST_SPANNED) if value.isascii() and value.isdigit() else 1

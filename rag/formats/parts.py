@@ -6,8 +6,10 @@ from pathlib import PurePath
 
 from rag.encoding import clean
 from rag.formats import READERS, read
-from rag.formats.base import Options, Page, Unreadable
+from rag.formats.base import MOST_DEEP, Options, Page, Unreadable
 from rag.formats.reasons import reason
+
+_HOLDERS = frozenset({".zip", ".eml"})  # which are worth nothing without what is in them
 
 
 def part_name(name: str) -> str:
@@ -21,10 +23,11 @@ def read_part(data: bytes, name: str, options: Options, *, label: str = "") -> t
     suffix = PurePath(name).suffix.lower()
     if suffix not in READERS:
         return [], reason("unknown", suffix or "(none)")
-    if options.inside and suffix == ".zip":
+    if options.depth >= MOST_DEEP - (suffix in _HOLDERS):
         return [], reason("nested")
     options.alive()
     try:
+        options.allowance.take(len(data))
         parsed = read(data, options.within(name))
     except Unreadable as error:
         return [], reason(error.code, error.detail, suffix)

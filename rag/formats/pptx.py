@@ -84,7 +84,9 @@ def _write(shape: Any, writer: Writer, package: Package, relations: Relations) -
                 render(package.tree(part), writer)
 
 
-def _cell(cell: Any) -> str:
+def _cell(cell: Any) -> str | None:
+    if attribute(cell, "vMerge") in ("1", "true"):
+        return None
     return "\n".join(_paragraphs(child(cell, "txBody")))
 
 

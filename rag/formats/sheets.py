@@ -14,7 +14,10 @@ from rag.formats.base import Options, Page, Parsed, Source, Unreadable, check_si
 from rag.formats.blocks import Writer
 from rag.formats.number_formats import plain
 from rag.formats.package import Package, open_package
+from rag.formats.tables import Cells
 from rag.formats.xlsx import MOST_CELLS, Workbook
+
+Sheets = Iterable[tuple[str, Iterable[Cells]]]
 
 
 def read(source: Source, options: Options) -> Parsed:
@@ -32,9 +35,6 @@ def read(source: Source, options: Options) -> Parsed:
     return _parsed(_binary_sheets(source), options)
 
 
-Sheets = Iterable[tuple[str, Iterable[list[str]]]]
-
-
 def _parsed(sheets: Sheets, options: Options) -> Parsed:
     pages: list[Page] = []
     for name, rows in sheets:
@@ -47,7 +47,7 @@ def _parsed(sheets: Sheets, options: Options) -> Parsed:
     return Parsed(pages)
 
 
-def _told(rows: Iterable[list[str]], options: Options) -> Iterator[list[str]]:
+def _told(rows: Iterable[Cells], options: Options) -> Iterator[Cells]:
     for row in rows:
         options.alive()
         yield row

@@ -14,11 +14,17 @@ _BLOCK = 700  # characters of a block: two thirds of a usual chunk
 _WIDE = 300  # characters of a header and a row together, from which on a row is a list of names and values
 _MOST = 12  # columns of a Markdown table
 
+_SHORT = 100  # characters of a cell that is worth repeating
+
 Row = list[str]
+Cells = Sequence[str | None]  # None: where the cell above reaches down to
 
 
-def render(rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    """The table's blocks; cells are put on one line, empty rows and columns left out."""
+def render(rows: Iterable[Cells]) -> Iterator[str]:
+    """The table's blocks; cells are put on one line, empty rows and columns left out.
+
+    A short cell that reaches down over several rows stands in each of them, since a chunk may part them.
+    """
     for before, header, body in _tables(_clean(rows)):
         yield from (" ".join(filter(None, row)) for row in before)
         if not header:
@@ -34,11 +40,17 @@ def render(rows: Iterable[Sequence[str]]) -> Iterator[str]:
             yield from _blocks(header, body)
 
 
-def _clean(rows: Iterable[Sequence[str]]) -> Iterator[Row]:
+def _clean(rows: Iterable[Cells]) -> Iterator[Row]:
     """Cells without line ends; an empty row becomes an empty list."""
+    above: Row = []
     for row in rows:
-        cells = [" ".join(cell.split()) for cell in row]
-        yield cells if any(cells) else []
+        own = any(row)
+        above = [
+            (above[n] if n < len(above) else "") if cell is None else " ".join(cell.split())
+            for n, cell in enumerate(row)
+        ]
+        repeated = (cell is None and len(text) > _SHORT for cell, text in zip(row, above, strict=True))
+        yield ["" if long else text for long, text in zip(repeated, above, strict=True)] if own else []
 
 
 def _tables(rows: Iterable[Row]) -> Iterator[tuple[list[Row], Row, list[Row]]]:

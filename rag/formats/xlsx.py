@@ -5,6 +5,7 @@ Only what is in the file is read, however far apart it lies. Of a formula it is 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +15,9 @@ from rag.formats.package import Package, attribute, child, descendants, local, r
 
 MOST_CELLS = 20_000_000  # of one sheet; the empty ones to the left of others among them
 _MOST_COLUMNS = 16_384
+_AREA = re.compile(r"(?P<left>[A-Z]+)(?P<top>[0-9]{1,7}):[A-Z]+(?P<bottom>[0-9]{1,7})")
+
+Row = list[str | None]  # None: where the cell above reaches down to
 
 
 class Workbook:
@@ -29,7 +33,7 @@ class Workbook:
         self._strings = self._shared_strings(parts.get("sharedStrings", ""))
         self._formats = self._cell_formats(parts.get("styles", ""))
 
-    def sheets(self) -> Iterator[tuple[str, Iterator[list[str]]]]:
+    def sheets(self) -> Iterator[tuple[str, Iterator[Row]]]:
         """Name and rows of each sheet that can be seen; without rows that hold nothing, but for one."""
         for sheet in descendants(self._root, "sheet"):
             kind, part = self._relations.get(reference(sheet, "id"), ("", ""))
@@ -37,29 +41,46 @@ class Workbook:
                 name = attribute(sheet, "name")
                 yield name, self._rows(part, name)
 
-    def _rows(self, part: str, name: str) -> Iterator[list[str]]:
-        cells, before = 0, 0
+    def _rows(self, part: str, name: str) -> Iterator[Row]:
+        merged = self._merged(part)
+        reach: dict[int, int] = {}  # column → the last row into which a cell above reaches down
+        size, at, before = 0, 0, 0
         for node in self._package.stream(part, "row"):
-            row = self._row(node)
-            if not any(row):
-                continue
-            number = int(attribute(node, "r") or before + 1)
-            if number > before + 1:
-                yield []  # where one table may end
-            yield row
-            before = number
-            cells += len(row)
-            if cells > MOST_CELLS:
-                raise Unreadable("too_many_cells", name)
+            at = int(attribute(node, "r") or at + 1)
+            cells = self._row(node)
+            reach = {column: last for column, last in reach.items() if last >= at}
+            if any(cells.values()):
+                row = cells | dict.fromkeys(reach)
+                width = max(row) + 1
+                size += width
+                if size > MOST_CELLS:
+                    raise Unreadable("too_many_cells", name)
+                if at > before + 1:
+                    yield []  # where one table may end
+                yield [row.get(column, "") for column in range(width)]
+                before = at
+            reach |= merged.get(at, {})
 
-    def _row(self, node: Any) -> list[str]:
-        cells: dict[int, str] = {}
+    def _row(self, node: Any) -> dict[int, str | None]:
+        """Column → text, of the cells that have one."""
+        cells: dict[int, str | None] = {}
         column = -1
         for cell in node.iter("{*}c"):
-            column = _column(attribute(cell, "r")) if attribute(cell, "r") else column + 1
+            place = attribute(cell, "r").rstrip("0123456789")
+            column = _column(place) if place else column + 1
             if text := self._cell(cell):
                 cells[column] = text
-        return [cells.get(column, "") for column in range(max(cells, default=-1) + 1)]
+        return cells
+
+    def _merged(self, part: str) -> dict[int, dict[int, int]]:
+        """Row → column → the row down to which the cell there reaches."""
+        found: dict[int, dict[int, int]] = {}
+        for node in self._package.stream(part, "mergeCell"):
+            place = _AREA.fullmatch(attribute(node, "ref"))
+            if place and int(place["bottom"]) > int(place["top"]):
+                reach = found.setdefault(int(place["top"]), {})
+                reach[_column(place["left"])] = int(place["bottom"])
+        return found
 
     def _cell(self, cell: Any) -> str:
         kind = attribute(cell, "t")
@@ -97,9 +118,9 @@ class Workbook:
 
 
 def _column(place: str) -> int:
-    """The column of a cell, from 0; `place` is such as "AB12"."""
+    """A column's number, from 0; `place` is such as "AB"."""
     number = 0
-    for letter in place.rstrip("0123456789").upper():
+    for letter in place.upper():
         number = 26 * number + ord(letter) - ord("A") + 1
     if not 0 < number <= _MOST_COLUMNS:
         raise Unreadable("broken_file")

@@ -128,8 +128,11 @@ def xlsx(
     formats: Sequence[str] = (),
     strings: Sequence[str] = (),
     since: str = "1900",
+    after: str = "",
 ) -> Path:
-    """Sheets as the XML of their rows; `formats` of styles from 1 on; the XML of shared strings."""
+    """Sheets as the XML of their rows, and what comes after; `formats` of styles from 1 on; the XML of
+    shared `strings`.
+    """
     names = list(sheets)
     state = {hidden: "hidden"}
     listed = "".join(
@@ -155,7 +158,8 @@ def xlsx(
             "xl/strings.xml": f'<sst xmlns="{_S}">{"".join(f"<si>{each}</si>" for each in strings)}</sst>',
             **{
                 f"xl/worksheets/sheet{n}.xml": (
-                    f'{before}<worksheet xmlns="{_S}"><sheetData>{sheets[name]}</sheetData></worksheet>'
+                    f'{before}<worksheet xmlns="{_S}"><sheetData>{sheets[name]}</sheetData>'
+                    f"{after}</worksheet>"
                 )
                 for n, name in enumerate(names, 1)
             },

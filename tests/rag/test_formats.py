@@ -90,7 +90,7 @@ def test_cells_of_a_word_table_that_span_others(tmp_path: Path) -> None:
     body = f"<w:tbl>{''.join(f'<w:tr>{cells}</w:tr>' for cells in rows)}</w:tbl>"
     text = text_of(docx(tmp_path / "a.docx", body))
     assert text.split("\n")[0::2] == ["| Season |  | Price |", "| summer | child | 3 |"]
-    assert text.endswith("|  | adult | 5 |")
+    assert text.endswith("| summer | adult | 5 |"), "what spans rows stands in each"
 
 
 def test_a_presentation(tmp_path: Path) -> None:
@@ -211,6 +211,26 @@ def test_rows_that_are_long_are_lines_of_names_and_values() -> None:
     ]
 
 
+def test_cells_that_reach_down_stand_in_every_row(tmp_path: Path) -> None:
+    html = (
+        "<h1>Prices</h1><table><tr><th>Season</th><th colspan=2>Price</th></tr>"
+        "<tr><td rowspan='2'>summer</td><td>child</td><td>3</td></tr><tr><td>adult</td><td>5</td></tr>"
+        "<tr><td>winter</td><td rowspan=9>all</td><td rowspan=x>1</td></tr><tr></tr></table>"
+    )
+    rows = ["| summer | child | 3 |", "| summer | adult | 5 |", "| winter | all | 1 |"]
+    [chapter] = load(epub(tmp_path / "a.epub", "Book", one=html))
+    assert chapter.page_content.split("\n")[2:] == ["| Season | Price |  |", "| --- | --- | --- |", *rows]
+    cells = row(1, "Season", "Who", "Price") + row(2, "summer", "child", 3) + row(3, "", "adult", 5)
+    merged = '<mergeCells><mergeCell ref="A2:A3"/><mergeCell ref="A9:XFD9"/></mergeCells>'
+    text = text_of(xlsx(tmp_path / "a.xlsx", {"A": cells + row(4, "winter", "all", 1)}, after=merged))
+    assert text.split("\n")[2:] == rows
+
+
+def test_a_long_cell_that_reaches_down_stands_there_once() -> None:
+    rows: list[list[str | None]] = [["Name", "About"], ["Ada", "x" * 150], ["Ben", None]]
+    assert next(iter(render(rows))).count("x" * 150) == 1
+
+
 def test_tables_below_each_other_on_one_sheet() -> None:
     rows = [["Year", "Sum"], ["2023", "5"], [], ["2024", "6"], [], ["Name", "Role"], ["Ada", "Guide"]]
     assert list(render(rows)) == [
@@ -308,7 +328,7 @@ def test_an_e_mail_and_its_attachments(tmp_path: Path) -> None:
     path = tmp_path / "a.eml"
     path.write_bytes(bytes(message))
     found = load(path)
-    assert places(found) == ["message", "attachment hours.csv", "forwarded message, message"]
+    assert places(found) == ["message", "attachment hours.csv", "forwarded message Öffnungszeiten, message"]
     assert found[0].page_content.split("\n") == [
         "From: Ann <ann@example.org>",
         "To: ben@example.org",
@@ -318,11 +338,101 @@ def test_an_e_mail_and_its_attachments(tmp_path: Path) -> None:
         "",
         "Attachment: hours.csv",
         "Attachment: virus.exe (not read: Files of type .exe are not read. Save it as PDF, or as text.)",
-        "Attachment: unnamed",
+        "Forwarded message: Öffnungszeiten",
     ]
     assert found[1].page_content.endswith("| Monday | closed |")
     assert "bring tea" in found[2].page_content
     assert found[0].metadata["title"] == "Öffnungszeiten"
+
+
+MAILING = """\
+From: =?iso-8859-1?Q?J=FCrgen?= <j@example.org>
+Subject: =?iso-8859-1?Q?Rechnung_f=FCr_?= =?iso-8859-1?Q?M=E4rz?=
+MIME-Version: 1.0
+Content-Type: multipart/mixed; boundary="A"
+
+--A
+Content-Type: multipart/related; boundary="B"
+
+--B
+Content-Type: multipart/alternative; boundary="C"
+
+--C
+Content-Type: text/plain; charset="iso-8859-1"
+Content-Transfer-Encoding: quoted-printable
+
+Die Rechnung f=FCr M=E4rz ist eine lange Zeile, die umbrochen =
+wurde.
+--C
+Content-Type: text/html; charset="iso-8859-1"
+
+<p>The same in HTML.</p>
+--C--
+--B
+Content-Type: image/png; name="logo.png"
+Content-ID: <logo>
+
+x
+--B
+Content-Type: application/json
+Content-Disposition: inline; filename="bill"
+
+{"sum": 7}
+--B--
+--A
+Content-Type: text/plain; name="note.txt"
+Content-Disposition: inline; filename="note.txt"
+
+A note that is shown in the message.
+--A
+Content-Type: text/plain
+
+To leave this list, write to its keeper.
+--A
+Content-Type: message/rfc822
+
+From: k@example.org
+Subject: Old
+Content-Type: multipart/mixed; boundary=D
+
+--D
+Content-Type: text/plain
+
+Where is it?
+--D
+Content-Type: text/csv
+Content-Disposition: attachment; filename*=utf-8''st%C3%BCck.csv
+
+Teil,Zahl
+Schraube,3
+--D--
+--A--
+"""
+
+
+def test_an_e_mail_as_mailers_nest_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.eml"
+    path.write_text(MAILING)
+    found = load(path)
+    assert places(found) == [
+        "message",
+        "attachment bill.json",
+        "attachment note.txt",
+        "forwarded message Old, message",
+        "forwarded message Old, attachment stück.csv",
+    ]
+    assert found[0].page_content.split("\n\n") == [
+        "From: Jürgen <j@example.org>\nSubject: Rechnung für März",
+        "Die Rechnung für März ist eine lange Zeile, die umbrochen wurde.",
+        "To leave this list, write to its keeper.",
+        "Attachment: bill.json\nAttachment: note.txt\nForwarded message: Old",
+    ]
+    assert [page.page_content.split("\n")[-1] for page in found[1:]] == [
+        "sum: 7",
+        "A note that is shown in the message.",
+        "Attachment: stück.csv",
+        "| Schraube | 3 |",
+    ]
 
 
 def test_an_e_mail_that_is_laid_out_with_tables(tmp_path: Path) -> None:
@@ -347,7 +457,14 @@ def test_an_archive(tmp_path: Path) -> None:
         "more.zip": packed({"a.txt": "deep"}),
     }
     found = load(package(tmp_path / "a.zip", members))
-    assert places(found) == ["contents", "notes/today.md", "lamp.epub, chapter 1", "lamp.epub, chapter 2"]
+    assert places(found) == [
+        "contents",
+        "notes/today.md",
+        "lamp.epub, chapter 1",
+        "lamp.epub, chapter 2",
+        "more.zip, contents",
+        "more.zip, a.txt",
+    ]
     assert found[1].page_content == "# Today\n\nIt rains."
     lines = found[0].page_content.split("\n")
     assert [line.partition(" (")[0] for line in lines] == [
@@ -357,7 +474,8 @@ def test_an_archive(tmp_path: Path) -> None:
         "- empty.txt",
         "- more.zip",
     ]
-    assert "not opened" in lines[-1]
+    assert "0 bytes" in lines[-2]
+    assert found[-1].page_content == "deep"
 
 
 @pytest.mark.parametrize(
