@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from email.message import Message, MIMEPart
 from itertools import islice
 
-from rag.formats.base import Options, Page, Parsed, Source, Unreadable, all_bytes, check_size
+from rag.formats.base import Options, Parsed, Source, Unreadable, all_bytes
 from rag.formats.blocks import Writer
 from rag.formats.markup import parse_html, write_html
-from rag.formats.parts import part_name, read_part
+from rag.formats.parts import Parts, part_name
 from rag.formats.titles import sensible
 
 _FIELDS = ("From", "To", "Cc", "Date", "Subject")
@@ -34,19 +34,15 @@ def read(source: Source, options: Options) -> Parsed:
     body = message.get_body(("plain", "html"))
     if body is not None:
         _write_text(body, writer)
-    attached = []
+    attached, parts = [], Parts(options)
     for part in islice(_others(message, body), _MOST_PARTS):
         if _is_text(part):
             _write_text(part, writer)
         else:
             attached.append(part)
-    pages: list[Page] = []
     for number, part in enumerate(attached):
-        found, listed = _attachment(part, options)
-        writer.paragraph(listed, close=number > 0)
-        pages += found
-        check_size(pages)
-    return Parsed([writer.page("message"), *pages], sensible(str(message["Subject"] or "")))
+        writer.paragraph(_attachment(part, parts), close=number > 0)
+    return parts.after(writer.page("message"), sensible(str(message["Subject"] or "")))
 
 
 def _others(message: MIMEPart, body: MIMEPart | None, *, told: bool = False) -> Iterator[MIMEPart]:
@@ -93,18 +89,18 @@ def _content(part: MIMEPart) -> str:
         return _payload(part).decode("utf-8", "replace")
 
 
-def _attachment(part: MIMEPart, options: Options) -> tuple[list[Page], str]:
-    """Its pages, and the line that names it."""
+def _attachment(part: MIMEPart, parts: Parts) -> str:
+    """Read it; the line that names it, and says why it is not read."""
     name = part_name(part.get_filename() or "").rpartition("/")[2]
     if part.get_content_maintype() == "message":
         data, subject = _held(part)
-        found, why = read_part(data, "message.eml", options, label=f"forwarded message {subject}".strip())
+        why = parts.read(data, "message.eml", label=f"forwarded message {subject}".strip())
         listed = f"Forwarded message: {subject or name}"
     else:
         name = name if "." in name else f"{name}{_suffix(part)}"
-        found, why = read_part(_payload(part), name, options, label=f"attachment {name}")
+        why = parts.read(_payload(part), name, label=f"attachment {name}")
         listed = f"Attachment: {name}"
-    return found, listed + (f" (not read: {why})" if why else "")
+    return listed + (f" ({why})" if why else "")
 
 
 def _held(part: MIMEPart) -> tuple[bytes, str]:

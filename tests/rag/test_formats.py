@@ -337,12 +337,13 @@ def test_an_e_mail_and_its_attachments(tmp_path: Path) -> None:
         "The museum opens at ten.",
         "",
         "Attachment: hours.csv",
-        "Attachment: virus.exe (not read: Files of type .exe are not read. Save it as PDF, or as text.)",
+        "Attachment: virus.exe (Files of type .exe are not read. Save it as PDF, or as text.)",
         "Forwarded message: Öffnungszeiten",
     ]
     assert found[1].page_content.endswith("| Monday | closed |")
     assert "bring tea" in found[2].page_content
     assert found[0].metadata["title"] == "Öffnungszeiten"
+    assert found[0].metadata["notice"].startswith("Of the 3 files in it 1 is not read, or not whole.")
 
 
 MAILING = """\

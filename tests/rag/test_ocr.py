@@ -17,6 +17,7 @@ from rag.formats import ocr
 from rag.formats.base import Options, Unreadable
 from rag.reader import Reader
 from rag.store import open_store
+from tests.rag.made import package
 from tests.rag.test_corpus import WordHashes
 from tests.rag.test_documents import Draw, lines, make_pdf
 
@@ -90,6 +91,20 @@ def test_without_tesseract_a_scan_says_what_to_install(
         "1 of 2 page is a picture without text and was not read. To have them read, install"
     )
     assert found[0].metadata["able"] == "no_ocr"
+
+
+def test_a_scan_in_an_archive_makes_that_worth_reading_again(tmp_path: Path) -> None:
+    mixed = make_pdf(tmp_path / "b.pdf", lines("A page of text."), scan()).read_bytes()
+    whole = make_pdf(tmp_path / "c.pdf", scan()).read_bytes()
+    path = package(tmp_path / "a.zip", {"b.pdf": mixed, "c.pdf": whole, "d.txt": "All of it."})
+    found = load_file(path, "a.zip", ocr="none")
+    told = found[0].metadata
+    assert told["notice"].startswith("Of the 3 files in it 2 are not read, or not whole. Its first page")
+    assert told["able"] == "ocr_off"
+    listing = found[0].page_content.split("\n")
+    assert listing[1].startswith("- b.pdf (1 of 2 page is a picture without text and was not read.")
+    assert listing[2].startswith("- c.pdf (It has no text, only images")
+    assert listing[3] == "- d.txt"
 
 
 def test_a_scanned_page_between_others_where_ocr_is_not_wanted(tmp_path: Path) -> None:
