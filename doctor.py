@@ -42,6 +42,7 @@ def examine(settings: Settings) -> Iterator[Check]:
         ("data folder", lambda: _data(settings.data)),
         ("documents", lambda: _documents(settings)),
         ("watching", lambda: _watching(settings)),
+        ("scans", lambda: _scans(settings.ocr)),
         ("GPU", _gpu),
         ("network", lambda: _network(settings.offline)),
         ("search", lambda: _search(engines)),
@@ -157,6 +158,18 @@ def _watching(settings: Settings) -> Check:
     if problem:
         return Check("note", "watching", problem, remedy)
     return Check("ok", "watching", "changes in the folders are noticed at once")
+
+
+def _scans(setting: str) -> Check:
+    from rag.formats.base import Unreadable
+    from rag.formats.ocr import languages
+    from rag.formats.reasons import remedy
+
+    try:
+        return Check("ok", "scans", f"Tesseract reads them, and images: {languages(setting)}")
+    except Unreadable as error:
+        mark: Literal["ok", "note"] = "ok" if error.code == "ocr_off" else "note"
+        return Check(mark, "scans", "not read, nor images", remedy(error.code, error.detail))
 
 
 def _gpu() -> Check:

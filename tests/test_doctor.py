@@ -85,3 +85,18 @@ def test_it_tries_out_whether_changes_are_noticed(tmp_path: Path, monkeypatch: p
     assert check.remedy.startswith("Raise it: sudo sysctl") or sys.platform != "linux"
     off = load_settings({"watch": False, "corpus": (tmp_path,)}, env_file=None)
     assert doctor._watching(off).finding.startswith("off")
+
+
+def test_it_says_whether_scans_are_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    check = doctor._scans("auto")
+    assert (check.mark, "install Tesseract" in check.remedy) == ("note", True)
+    assert "set it to auto" in doctor._scans("none").remedy
+    program = tmp_path / "tesseract"
+    program.write_text("#!/bin/sh\necho 'List:\neng\nosd'\n")
+    program.chmod(0o755)
+    check = doctor._scans("auto")
+    assert (check.mark, check.finding) == ("ok", "Tesseract reads them, and images: eng")
+    assert "lacks the language deu" in doctor._scans("eng+deu").remedy
+    program.write_text("#!/nowhere/sh\n")
+    assert doctor._scans("auto").mark == "note"

@@ -84,9 +84,14 @@ class Recogniser:
 def ability(setting: str) -> str:
     """What OCR can do here with this setting: its languages, or why it can do nothing."""
     try:
-        return _chosen(setting, _installed(_program(setting)))
+        return languages(setting)
     except Unreadable as error:
         return f"{error.code} {error.detail}".strip()
+
+
+def languages(setting: str) -> str:
+    """The languages that are recognised here, as Tesseract names them; `Unreadable` says why none is."""
+    return _chosen(setting, _installed(_program(setting)))
 
 
 def _spotted(table: str, width: int, height: int) -> list[Spotted]:
@@ -119,7 +124,10 @@ def _program(setting: str) -> str:
 
 
 def _installed(program: str) -> set[str]:
-    listed = subprocess.run([program, "--list-langs"], capture_output=True, text=True, timeout=20)
+    try:
+        listed = subprocess.run([program, "--list-langs"], capture_output=True, text=True, timeout=20)
+    except (OSError, subprocess.TimeoutExpired):  # it is there, and does not run
+        raise Unreadable("no_ocr") from None
     return set(listed.stdout.split("\n")[1:]) - {""}
 
 

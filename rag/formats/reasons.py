@@ -88,9 +88,13 @@ def reason(code: str, detail: str = "", suffix: str = "") -> str:
     return _REASONS[code].format(detail=detail[:300], kind=suffix)
 
 
+def remedy(code: str, detail: str = "") -> str:
+    """What to do where scans among other pages are not read."""
+    return _PARTLY[code].format(detail=detail[:300])
+
+
 def partly(count: int, total: int, code: str, detail: str = "") -> str:
     """What to say of a document of whose pages so many have no text and were not recognised."""
-    pages = (
-        "page is a picture without text and was" if count == 1 else "pages are pictures without text and were"
-    )
-    return f"{count:,} of {total:,} {pages} not read. {_PARTLY[code].format(detail=detail[:300])}"
+    one = "page is a picture without text and was"
+    pages = one if count == 1 else "pages are pictures without text and were"
+    return f"{count:,} of {total:,} {pages} not read. {remedy(code, detail)}"
