@@ -97,7 +97,9 @@ def test_index_names_documents_that_are_read_in_part(run: Run, tmp_path: Path) -
     )
     (tmp_path / "whole.txt").write_text("The kiosk sells umbrellas.")
     report = run("index", "--corpus", str(tmp_path), "--ocr", "none")
-    notice = "1 of 2 page is a picture without text and was not read. PARLEY_OCR is none: set it to auto, and"
+    notice = (
+        "1 of 2 pages is a picture without text and was not read. PARLEY_OCR is none: set it to auto, and"
+    )
     [partly] = report["partly"]
     assert (partly["source"], partly["notice"].startswith(notice)) == ("ferry.pdf", True)
     notices = {file["source"]: file["notice"] for file in report["files"]}

@@ -54,16 +54,24 @@ def _others(message: MIMEPart, body: MIMEPart | None, *, told: bool = False) -> 
     for part in message.iter_parts():
         if part.get_content_maintype() == "multipart":
             yield from _others(part, body, told=told)
-        elif part is body or (told and _is_text(part)):
-            continue
-        elif not (kind == "related" and part.get_content_maintype() == "image"):  # a picture in the text
+        elif part is not body and not (told and _is_shown(part)) and not _is_furniture(part, kind):
             yield part
 
 
+def _is_furniture(part: MIMEPart, around: str) -> bool:
+    """A picture in the text, or a signature that only programs read."""
+    in_text = around == "related" and part.get_content_maintype() == "image"
+    return in_text or part.get_content_subtype().endswith("-signature")
+
+
+def _is_shown(part: MIMEPart) -> bool:
+    """Whether it is no file, but text in one form or another, such as an invitation's calendar."""
+    return part.get_content_maintype() == "text" and not part.is_attachment() and not part.get_filename()
+
+
 def _is_text(part: MIMEPart) -> bool:
-    """Whether it is to be read in the message, and is no file."""
-    kinds = ("text/plain", "text/html")
-    return part.get_content_type() in kinds and not part.is_attachment() and not part.get_filename()
+    """Whether it is to be read in the message."""
+    return _is_shown(part) and part.get_content_subtype() in ("plain", "html")
 
 
 def _refuse_hostile(data: bytes) -> None:

@@ -51,10 +51,9 @@ class Parts:
 
     def after(self, first: Page, title: str = "") -> Parsed:
         """The whole file: its own page, and then those of its parts."""
-        missing = "1 is" if self._missing == 1 else f"{self._missing:,} are"
-        notice = (
-            f"Of the {self._count:,} files in it {missing} not read, or not whole. Its first page says why."
-        )
+        are = "is" if self._missing == 1 else "are"
+        missing = f"{self._missing:,} of {self._count:,} files in it {are} not read, or not whole."
+        notice = f"{missing} Its first page says why."
         pages = [first, *self._pages]
         return Parsed(pages, title, notice=notice if self._missing else "", able=self._able)
 

@@ -95,6 +95,5 @@ def remedy(code: str, detail: str = "") -> str:
 
 def partly(count: int, total: int, code: str, detail: str = "") -> str:
     """What to say of a document of whose pages so many have no text and were not recognised."""
-    one = "page is a picture without text and was"
-    pages = one if count == 1 else "pages are pictures without text and were"
-    return f"{count:,} of {total:,} {pages} not read. {remedy(code, detail)}"
+    are = "is a picture without text and was" if count == 1 else "are pictures without text and were"
+    return f"{count:,} of {total:,} pages {are} not read. {remedy(code, detail)}"

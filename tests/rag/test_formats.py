@@ -343,7 +343,7 @@ def test_an_e_mail_and_its_attachments(tmp_path: Path) -> None:
     assert found[1].page_content.endswith("| Monday | closed |")
     assert "bring tea" in found[2].page_content
     assert found[0].metadata["title"] == "Öffnungszeiten"
-    assert found[0].metadata["notice"].startswith("Of the 3 files in it 1 is not read, or not whole.")
+    assert found[0].metadata["notice"].startswith("1 of 3 files in it is not read, or not whole.")
 
 
 MAILING = """\
@@ -368,6 +368,10 @@ wurde.
 Content-Type: text/html; charset="iso-8859-1"
 
 <p>The same in HTML.</p>
+--C
+Content-Type: text/calendar
+
+BEGIN:VCALENDAR
 --C--
 --B
 Content-Type: image/png; name="logo.png"
@@ -389,6 +393,10 @@ A note that is shown in the message.
 Content-Type: text/plain
 
 To leave this list, write to its keeper.
+--A
+Content-Type: application/pgp-signature; name="signature.asc"
+
+x
 --A
 Content-Type: message/rfc822
 
@@ -422,6 +430,7 @@ def test_an_e_mail_as_mailers_nest_it(tmp_path: Path) -> None:
         "forwarded message Old, message",
         "forwarded message Old, attachment stück.csv",
     ]
+    assert found[0].metadata["notice"] == ""
     assert found[0].page_content.split("\n\n") == [
         "From: Jürgen <j@example.org>\nSubject: Rechnung für März",
         "Die Rechnung für März ist eine lange Zeile, die umbrochen wurde.",

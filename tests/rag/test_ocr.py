@@ -88,7 +88,7 @@ def test_without_tesseract_a_scan_says_what_to_install(
     assert [page.page_content for page in found] == ["", "A page of text."]
     notice = found[0].metadata["notice"]
     assert notice.startswith(
-        "1 of 2 page is a picture without text and was not read. To have them read, install"
+        "1 of 2 pages is a picture without text and was not read. To have them read, install"
     )
     assert found[0].metadata["able"] == "no_ocr"
 
@@ -99,10 +99,10 @@ def test_a_scan_in_an_archive_makes_that_worth_reading_again(tmp_path: Path) -> 
     path = package(tmp_path / "a.zip", {"b.pdf": mixed, "c.pdf": whole, "d.txt": "All of it."})
     found = load_file(path, "a.zip", ocr="none")
     told = found[0].metadata
-    assert told["notice"].startswith("Of the 3 files in it 2 are not read, or not whole. Its first page")
+    assert told["notice"].startswith("2 of 3 files in it are not read, or not whole. Its first page")
     assert told["able"] == "ocr_off"
     listing = found[0].page_content.split("\n")
-    assert listing[1].startswith("- b.pdf (1 of 2 page is a picture without text and was not read.")
+    assert listing[1].startswith("- b.pdf (1 of 2 pages is a picture without text and was not read.")
     assert listing[2].startswith("- c.pdf (It has no text, only images")
     assert listing[3] == "- d.txt"
 
