@@ -1,7 +1,8 @@
 """ExtractiveQA: answers without a language model, in the words of the documents.
 
 It takes what `rag.chains.RetrievalQA` takes and gives what that gives. The one or two sentences of the
-retrieved passages that lie nearest to the question are quoted, each with its citation. A sentence is read
+retrieved passages that lie nearest to the question are quoted, each with its citation; of two things that
+it compares, the nearest about each. A sentence is read
 under its heading and after the sentence that it leans on. It does not know the index, and it writes nothing
 of its own but NOT_FOUND.
 """
@@ -24,6 +25,7 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict, Field
 
 from rag.cancel import current
+from rag.comparison import sides
 from rag.expected import expected
 from rag.heard import apart
 from rag.languages import not_found
@@ -158,7 +160,17 @@ class ExtractiveQA(RunnableSerializable[dict[str, Any], dict[str, Any]]):
 
     def _text(self, question: str, found: Sequence[Sentence]) -> str:
         current().checkpoint()
-        return _quote(question, self._by_meaning(question, _by_words(question, found)[:_READ]))
+        return self._compared(question, found) or _quote(question, self._ranked(question, found))
+
+    def _compared(self, question: str, found: Sequence[Sentence]) -> str:
+        """The best sentence about each thing that is compared; empty: none is, or there is no room."""
+        best = [self._ranked(side, found)[0].sentence for side in sides(question)]
+        text = " ".join(dict.fromkeys(map(_cited, best)))
+        return text if len(text) <= LONGEST_ANSWER else ""
+
+    def _ranked(self, question: str, found: Sequence[Sentence]) -> list[_Scored]:
+        """The most promising sentences, best first."""
+        return self._by_meaning(question, _by_words(question, found)[:_READ])
 
     def _by_meaning(self, question: str, promising: Sequence[_Scored]) -> list[_Scored]:
         cosines = np.zeros(len(promising))

@@ -54,6 +54,16 @@ def test_the_best_sentence_is_quoted_with_its_passage(embedder: Embedder) -> Non
     )
 
 
+def test_of_two_things_that_are_compared_each_is_quoted(embedder: Embedder) -> None:
+    aurora = "The warranty of the Aurora kettle lasts two years from the day of purchase. It covers the lid."
+    borealis = "The warranty of the Borealis kettle lasts five years and covers the heating element."
+    text = answer(
+        "Compare the warranty of the Aurora and the Borealis kettle.", aurora, borealis, embedder=embedder
+    )
+    assert "lasts two years from the day of purchase. [1]" in text
+    assert "lasts five years and covers the heating element. [2]" in text
+
+
 def test_words_alone_decide_without_an_embedder() -> None:
     assert answer("When did the mill burn down?", BAKERY, MILL).startswith(
         "The mill burnt down twice, in 1701 and in 1899. [2]"
