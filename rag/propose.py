@@ -158,9 +158,10 @@ _RULES = (
         "By whom {was} {subject} {done}?",
     ),
     _rule(
-        rf"(?:was|were) {_PARTICIPLE}\b.{{0,60}}?\b(?:in|on) (?P<answer>{_DATE})",
-        "When {was} {subject} {done}?",
+        rf"(?P<is_>is|are|was|were) {_PARTICIPLE}\b.{{0,60}}?\b(?:in|on) (?P<answer>{_DATE}|{_DAY})",
+        "When {is_} {subject} {done}?",
     ),
+    _rule(rf"(?P<verb>lasts?) {_ABOUT}(?P<answer>{_NUMBER} {_UNIT})\b", "How long {does} {subject} {verb}?"),
     _rule(rf"(?:costs?|pays?) {_ABOUT}(?P<answer>{_MONEY})", "How much {does} {subject} {verb}?"),
     _rule(
         rf"(?:is|are|was|were) {_ABOUT}(?P<answer>{_NUMBER} {_UNIT}) "

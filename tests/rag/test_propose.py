@@ -51,6 +51,12 @@ def proposed(count: int = 20, llm: HashChat | None = None, **texts: str | list[s
         ("Groups of ten pay only $7 a person.", "How much do Groups of ten pay?", "$7"),
         ("The pond is about 1.8 metres deep.", "How deep is the pond?", "1.8 metres"),
         ("The car park has 120 spaces and a lift.", "How many spaces does the car park have?", "120 spaces"),
+        (
+            "The warranty of the kettle lasts two years.",
+            "How long does the warranty of the kettle last?",
+            "two years",
+        ),
+        ("The piano is delivered on Tuesday at 9:15.", "When is the piano delivered?", "Tuesday"),
         ("Larkmoor is a museum of river life.", "What is Larkmoor?", "a museum of river life"),
     ],
 )
