@@ -16,6 +16,11 @@ def test_a_quoted_sentence_is_marked_across_line_breaks() -> None:
     ]
 
 
+def test_a_row_of_a_table_is_marked_with_its_number() -> None:
+    rows = "| Part | Price |\n| --- | --- |\n| Pump seal | 3.95 |\n| Hose | 11.20 |"
+    assert [text for text, quoted in marked(rows, "Pump seal | 3.95 [1]") if quoted] == ["Pump seal | 3.95"]
+
+
 def test_a_few_words_in_common_are_no_quotation() -> None:
     assert not any(quoted for _, quoted in marked(PASSAGE, "Then more. Some words."))
 

@@ -3,8 +3,9 @@
 import { el } from "./dom.js";
 import { spansOf } from "./highlight.js";
 
-const SHORTEST_QUOTE = 20; // characters; what is shorter agrees by chance
-const SENTENCE = /[^.!?。！？\n]+[.!?。！？]*/g;
+const SHORTEST_QUOTE = 12; // characters; what is shorter agrees by chance
+const SENTENCE = /(?:[^.!?。！？\n]|[.!?]+(?=[\p{L}\p{N}_]))+[.!?。！？]*/gu; // the point of 3.95 ends none
+const RULE = /(^\|(?: ?:?-{3,}:? ?\|)+ *(?:\n|$))/m; // the line below the head of a table
 
 // Where in its document a passage stands: a page, a slide, a sheet, a moment; empty: nowhere in particular.
 export function placeOf({ place, page }) {
@@ -48,5 +49,10 @@ export function quoteIn(node, said) {
 
 // The pieces as nodes, what is quoted marked.
 export function quoted(pieces) {
-  return pieces.map(([text, isQuoted]) => (isQuoted ? el("mark", {}, text) : text));
+  return pieces.flatMap(([text, isQuoted]) => (isQuoted ? el("mark", {}, ...written(text)) : written(text)));
+}
+
+// A text as nodes. All of its characters are there; of a table, the rule below its head is not shown.
+export function written(text) {
+  return text.split(RULE).map((part, at) => (at % 2 ? el("span", { class: "table-rule" }, part) : part));
 }
