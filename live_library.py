@@ -8,7 +8,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,7 @@ class LiveLibrary:
         self._engines = engines
         self._cancel = CancelToken()
         self._progress: Progress | None = None
+        self._adding: list[str] = []  # what is being added on the page
         self._first = threading.Event()  # the first sync is over
         self._watch: Watch | None = None
 
@@ -76,14 +78,30 @@ class LiveLibrary:
         return watch.problem if watch else ""
 
     def add_file(self, path: Path, name: str) -> object:
-        return self._corpus().add_file(path, name)
+        with self._being_added(name):
+            return self._corpus().add_file(path, name)
 
     def add_url(self, url: str) -> object:
-        return self._corpus().add_url(url)
+        with self._being_added(url):
+            return self._corpus().add_url(url)
 
     def remove(self, source: str) -> object:
         self._corpus().remove(source)
         return None
+
+    @contextmanager
+    def _being_added(self, source: str) -> Iterator[None]:
+        """Until it is in, answers say that something is missing."""
+        self._adding.append(source)
+        self._engines.indexing = True
+        try:
+            yield
+        finally:
+            self._adding.remove(source)
+            self._tell()
+
+    def _tell(self) -> None:
+        self._engines.indexing = self._progress is not None or bool(self._adding)
 
     def _corpus(self) -> Corpus:
         return self._engines.library.get()[1]
@@ -180,7 +198,8 @@ class LiveLibrary:
         self._engines.indexed = f"{step.done:,} of {step.total:,} files are read"
 
     def _idle(self) -> None:
-        self._progress, self._engines.indexing, self._engines.indexed = None, False, ""
+        self._progress, self._engines.indexed = None, ""
+        self._tell()
 
     def _note(self, notices: list[str]) -> None:
         for notice in notices:

@@ -116,6 +116,18 @@ def test_how_far_it_is_is_said(settings: Settings) -> None:
         assert any("not finished (12 of 4,000 files are read)" in notice for notice in notices)
 
 
+def test_what_is_being_added_is_missing_from_answers(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Engines(settings) as engines:
+        index(engines, settings.corpus, ())
+        library = LiveLibrary(engines)
+        corpus = engines.library.get()[1]
+        monkeypatch.setattr(corpus, "add_file", lambda path, name: engines.indexing)
+        assert library.add_file(tmp_path / "slow.txt", "slow.txt") is True
+        assert not engines.indexing
+
+
 def test_a_question_to_one_collection(settings: Settings) -> None:
     with Engines(settings) as engines:
         assert LiveLibrary(engines).collections() == []  # the index is not open yet

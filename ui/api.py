@@ -47,7 +47,7 @@ def page_state(services: Services, documents: Documents) -> dict[str, Any]:
     """Engines, documents by state, progress, voices, …; `busy` while any of it is about to change."""
     engines = [asdict(engine) for engine in services.engines()]
     counts = documents.listing().counts()
-    progress = services.library.progress()
+    progress = documents.progress()
     return {
         "engines": engines,
         "documents": counts,

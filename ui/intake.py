@@ -11,6 +11,7 @@ import logging
 import secrets
 import shutil
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Literal
 
 from rag import priority
-from ui.services import LibraryItem, UiError
+from ui.services import LibraryItem, Progress, UiError
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +65,10 @@ class Intake:
         self._busy: set[str] = set()  # owners
         self._items: dict[Path, LibraryItem] = {}
         self._threads: list[threading.Thread] = []
+        self._began, self._done = (
+            0.0,
+            0,
+        )  # of the jobs since there was none: time.monotonic(); how many are done
 
     def new_folder(self) -> Path:
         """For what a job needs; `submit` it with the job, or `discard` it."""
@@ -95,6 +100,16 @@ class Intake:
         with self._changed:
             return list(self._items.values())
 
+    def progress(self) -> Progress | None:
+        """How far the documents have come that were added while others waited; None: there are none."""
+        with self._changed:
+            left = [item for item in self._items.values() if item.state != "failed"]
+            if not left:
+                return None
+            each = (time.monotonic() - self._began) / self._done if self._done else None
+            what = next((item.source for item in left if item.state == "reading"), "")
+            return Progress(self._done, self._done + len(left), what, each and each * len(left))
+
     def forget(self, source: str) -> bool:
         """Take a failure off the list."""
         with self._changed:
@@ -112,6 +127,8 @@ class Intake:
     def _put(self, waiting: _Waiting) -> None:
         job = waiting.job
         with self._changed:
+            if all(item.state == "failed" for item in self._items.values()):
+                self._began, self._done = time.monotonic(), 0
             self._items[waiting.folder] = LibraryItem(job.source, "waiting", origin=job.origin)
             self._waiting.append(waiting)
             if len(self._threads) < WORKERS:
@@ -150,6 +167,7 @@ class Intake:
             failure = LibraryItem(waiting.job.source, "failed", reason=reason, origin=waiting.job.origin)
         discard(waiting.folder)
         with self._changed:
+            self._done += 1
             del self._items[waiting.folder]
             if failure is not None:
                 self._items[waiting.folder] = failure  # the newest, at the end

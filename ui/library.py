@@ -22,7 +22,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
 from ui.intake import BusyError, Intake, Job, discard
-from ui.services import LibraryItem, Services, State, UiError
+from ui.services import LibraryItem, Progress, Services, State, UiError
 from ui.web_io import owner_of, pieces, refuse
 
 log = logging.getLogger(__name__)
@@ -86,6 +86,10 @@ class Documents:
                 items = sorted(self._items(), key=lambda item: _ORDER.index(item.state))
                 self._listing = Listing(items, time.monotonic(), time.monotonic() - began)
             return self._listing
+
+    def progress(self) -> Progress | None:
+        """How far the folders have come, else what was added on the page."""
+        return self._library.progress() or self._intake.progress()
 
     def _items(self) -> list[LibraryItem]:
         """Everything, each name once: what waits or failed just now goes before what was known of it."""

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -51,6 +52,13 @@ def states(intake: Intake) -> dict[str, str]:
     return {item.source: item.state for item in intake.items()}
 
 
+def until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + WAIT
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def test_nobody_waits_for_somebody_elses(tmp_path: Path, add: Add) -> None:
     work = Work("long", "after")
     intake = Intake(tmp_path, work)
@@ -62,6 +70,26 @@ def test_nobody_waits_for_somebody_elses(tmp_path: Path, add: Add) -> None:
     for gate in work.gates.values():
         gate.set()
     assert work.wait_for("short", "long", "after")
+
+
+def test_how_far_it_is(tmp_path: Path, add: Add) -> None:
+    work = Work("one", "two")
+    intake = Intake(tmp_path, work)
+    assert intake.progress() is None
+    for source in ("one", "two", "bad"):
+        add(intake, "ada", source)
+    work.gates["one"].set()
+    assert work.wait_for("one")
+    until(lambda: states(intake) == {"two": "reading", "bad": "waiting"})
+    progress = intake.progress()
+    assert progress is not None
+    assert (progress.done, progress.total, progress.what) == (1, 3, "two")
+    assert progress.seconds_left is not None
+    work.gates["two"].set()
+    until(lambda: states(intake) == {"bad": "failed"})
+    assert intake.progress() is None
+    add(intake, "ada", "one")
+    until(lambda: intake.progress() is None)
 
 
 def test_what_waited_is_done_after_a_restart(tmp_path: Path, add: Add) -> None:
