@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from playwright.sync_api import Browser, Page, expect
 
@@ -71,9 +72,14 @@ def write_slowly(connection: socket.socket, request: str) -> None:
 
 
 @contextmanager
-def opened(browser: Browser, url: str) -> Iterator[Page]:
-    """The page, once the documents are indexed; it must not complain, nor ask any other host for anything."""
-    context = browser.new_context(permissions=["microphone"])
+def opened(
+    browser: Browser, url: str, known: str = "larkmoor-handbook.pdf", **options: Any
+) -> Iterator[Page]:
+    """The page, once the documents are indexed, `known` among them.
+
+    It must not complain, nor ask any other host for anything.
+    """
+    context = browser.new_context(permissions=["microphone"], **options)
     context.set_default_timeout(PAGE_WAIT)
     page = context.new_page()
     complaints: list[str] = []
@@ -83,7 +89,7 @@ def opened(browser: Browser, url: str) -> Iterator[Page]:
     page.on("request", lambda request: requests.append(request.url))
     page.goto(url)
     page.locator("body.parley-ready").wait_for()
-    expect(page.locator("#library")).to_contain_text("larkmoor-handbook.pdf", timeout=PAGE_WAIT)
+    expect(page.locator("#library")).to_contain_text(known, timeout=PAGE_WAIT)
     expect(page.locator("#library .progress")).to_be_hidden(timeout=PAGE_WAIT)
     page.wait_for_function("window.parleyPlayer.key !== ''")
     yield page

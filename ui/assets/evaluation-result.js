@@ -217,8 +217,8 @@ function looked({ question, heard, answer, expected }) {
     ["It stands in", where],
   ].filter(([, text]) => text);
   const show = () => {
-    document.body.dataset.drawer = "sources";
     if (expected) openPage(expected);
+    else document.body.dataset.drawer = "sources";
   };
   const sight = button(expected ? "Show the page" : "Show what was found", { icon: "book", text: true, class: "plain", onclick: show });
   return [el("dl", {}, ...rows.flatMap(([name, text]) => [el("dt", {}, name), el("dd", {}, text)])), sight];

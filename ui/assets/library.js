@@ -7,12 +7,12 @@ import { setEngines, setUser, setVoices } from "./settings.js";
 import { socket } from "./socket.js";
 
 const QUICK = 700; // milliseconds between two looks at the server while something is on its way
-const SLOW = 15000;
+const SLOW = 4000; // while nothing is: a file that was changed in a folder shows up soon
 const TOGETHER = 3; // files on their way to the server at once
 const PART = 100; // documents of the list that are shown at once
 const FEW = 12; // documents among which nobody searches
-const STATES = { waiting: "waits", reading: "is being read", failed: "failed", ready: "" };
-const FILTERS = { "": "All", reading: "Being read", waiting: "Waiting", failed: "Failed" };
+const STATES = { waiting: "waiting", reading: "reading", failed: "failed", ready: "ready" };
+const FILTERS = { "": "All", reading: "Reading", waiting: "Waiting", failed: "Failed" };
 
 const queue = []; // files to be sent
 const sending = new Map(); // name → share, what is on its way to the server
@@ -282,7 +282,8 @@ function path(source) {
 
 function what(item) {
   if (item.state === "sending") return item.queued ? "wait to be sent" : `${Math.round(100 * item.share)} % sent`;
-  return STATES[item.state] || (item.copy_of ? "copy" : item.pages > 1 ? `${number(item.pages)} pages` : "");
+  if (item.copy_of) return "copy";
+  return item.pages > 1 && /\.pdf$/i.test(item.source) ? `${number(item.pages)} pages` : STATES[item.state];
 }
 
 // What is in a folder of the person's own is not the page's to take away.

@@ -3,7 +3,7 @@
 
 import { api, button, byId, el, reveal, scrollTo, toast } from "./dom.js";
 import { paint } from "./highlight.js";
-import { patternOf, placeOf, quoted, quoteIn } from "./quotes.js";
+import { patternOf, placeOf, quoted, quoteIn, written } from "./quotes.js";
 import { talk } from "./talk.js";
 
 const SHARPEST = 2; // pixels of an image for one of the window; more is not seen
@@ -13,9 +13,11 @@ const LOUD = "The recording is paused: the microphone would hear it. End the con
 
 // source: whose page is open; page: what the server told of it; kind: "page" or "text", what is shown of a PDF;
 // words: [start, end, line, left, top, right, bottom] of the passage; spoken: the source and the words that are
-// spoken now; asked: the latest request; opener: what had the focus before.
-const state = { source: null, page: null, kind: "page", large: false, words: [], spoken: { source: null, said: "" }, asked: null, opener: null };
+// spoken now; asked: the latest request; opener: what had the focus before; drawer: which one was open, on a small
+// screen.
+const state = { source: null, page: null, kind: "page", large: false, words: [], spoken: { source: null, said: "" }, asked: null, opener: null, drawer: undefined };
 const view = () => byId("page-view");
+const isOpen = () => view().classList.contains("open");
 
 export function mountPageView() {
   view().setAttribute("role", "region");
@@ -26,6 +28,7 @@ export function mountPageView() {
 
 export function closePage() {
   const had = view().contains(document.activeElement);
+  if (isOpen() && !state.drawer) delete document.body.dataset.drawer;
   Object.assign(state, { source: null, page: null, words: [], asked: null });
   view().replaceChildren();
   view().classList.remove("open");
@@ -37,6 +40,8 @@ export function closePage() {
 // Show where the passage of `source` stands, and go there.
 export function openPage(source) {
   if (!view().contains(document.activeElement)) state.opener = document.activeElement;
+  if (!isOpen()) state.drawer = document.body.dataset.drawer;
+  document.body.dataset.drawer = "sources";
   return load(source);
 }
 
@@ -82,18 +87,15 @@ function isDrawable({ original }) {
 function head(page) {
   const turns = steps(page);
   const turn = (where) => ({ onclick: () => load(state.source, where), disabled: !where, class: "plain" });
+  const place = title(page) ? el("span", { class: "place" }, title(page)) : "";
   return el(
     "div",
     { class: "head" },
     el("strong", { class: "file", title: page.source }, page.source),
     button("Close the page", { icon: "close", onclick: closePage, class: "plain" }),
-    el(
-      "div",
-      { class: "turn-page" },
-      button("Previous page", { icon: "left", ...turn(turns[0]) }),
-      el("span", { class: "place" }, title(page)),
-      button("Next page", { icon: "right", ...turn(turns[1]) }),
-    ),
+    turns.some(Boolean) || isDrawable(page)
+      ? el("div", { class: "turn-page" }, button("Previous page", { icon: "left", ...turn(turns[0]) }), place, button("Next page", { icon: "right", ...turn(turns[1]) }))
+      : place,
     isDrawable(page) ? el("div", { class: "kinds" }, ...kinds()) : "",
   );
 }
@@ -134,8 +136,8 @@ function note(text, role = "note") {
 
 function textOf(source, page) {
   const text = el("div", { class: "page-text", tabindex: "0", role: "group", "aria-label": `Text of ${page.source}, ${title(page)}` });
-  const mark = page.passage ? el("mark", {}, ...(isWhole() ? quoted(source.pieces) : [page.passage])) : "";
-  text.append(page.before, mark, page.after);
+  const mark = page.passage ? el("mark", {}, ...(isWhole() ? quoted(source.pieces) : written(page.passage))) : "";
+  text.append(...written(page.before), mark, ...written(page.after));
   return text;
 }
 
@@ -161,19 +163,20 @@ async function draw(box) {
   const name = { source: page.source, page: page.page ?? 1 };
   const width = Math.ceil(box.querySelector(".sheet").clientWidth * Math.min(devicePixelRatio, SHARPEST));
   const words = page.passage ? wordsOf(source, name) : [];
+  const drawn = waitingFor(box, "Drawing the page…");
   try {
     const image = await api(`/api/page/image?${new URLSearchParams({ ...name, width })}`, { raw: true });
     await fill(box.querySelector("img"), await image.blob());
   } catch (error) {
     if (box.isConnected) show(source, { ...page, original: null, reason: error.message });
     return;
+  } finally {
+    drawn();
   }
   if (!page.passage || !box.isConnected) return;
-  const looking = note("Looking for the words on the page…");
-  const slow = setTimeout(() => box.before(looking), PATIENCE); // a scan is read once more
+  const looked = waitingFor(box, "Looking for the words on the page…"); // a scan is read once more
   const found = await words;
-  clearTimeout(slow);
-  looking.remove();
+  looked();
   if (!box.isConnected) return;
   state.words = found;
   if (!state.words.length) box.before(note("These words cannot be marked on the page. They are under Text."));
@@ -182,6 +185,16 @@ async function draw(box) {
   for (const kind of ["marked-quote", "underline"]) mark(kind, quotes);
   goTo(box.querySelector(".marked-quote i") ?? box.querySelector(".marked-passage i"));
   showSaid();
+}
+
+// Says above `box` what takes its time. Returns what takes it away.
+function waitingFor(box, what) {
+  const waiting = note(what, "status");
+  const slow = setTimeout(() => box.before(waiting), PATIENCE);
+  return () => {
+    clearTimeout(slow);
+    waiting.remove();
+  };
 }
 
 // What is wrong with a page, its image tells.

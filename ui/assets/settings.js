@@ -169,5 +169,5 @@ function drawEngines() {
 function overall(engines) {
   const state = Object.keys(STATES).find((one) => engines.some((engine) => engine.state === one)) ?? "loading";
   const [text, image] = STATES[state];
-  return el("span", { class: `overall ${state}` }, icon(image), `Engines: ${text}`);
+  return el("span", { class: `overall ${state}` }, icon(image), el("span", {}, el("span", { class: "of-what" }, "Engines: "), text));
 }

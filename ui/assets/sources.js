@@ -69,7 +69,7 @@ function card(source, index) {
     el("span", {}, `${sureness(source.score)} · ${Math.round(100 * source.score)} %`),
     now,
   );
-  const section = source.section ? el("div", { class: "section" }, source.section) : null;
+  const section = source.section && !source.text.startsWith(source.section) ? el("div", { class: "section" }, source.section) : null;
   const passage = el("blockquote", { class: "passage" }, ...quoted(source.pieces.map(([text, isQuoted]) => [text.replace(/\n\s*\n/g, "\n"), isQuoted])));
   return el("li", { class: "card", "data-number": number, onclick: open }, head, match, section, passage);
 }
@@ -83,7 +83,6 @@ export function selectSource(number) {
     node.classList.toggle("selected", selected);
     if (selected) node.scrollIntoView({ block: "nearest" });
   }
-  document.body.dataset.drawer = "sources";
   openPage(source);
 }
 
