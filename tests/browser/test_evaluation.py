@@ -281,7 +281,9 @@ def test_it_fits_a_phone(site: Site, scheme: str) -> None:
     )
     assert too_wide == []
     page.locator(".miss").first.click()
-    page.get_by_role("button", name="Show the page").click()
+    expect(page.locator(".look").first).to_be_in_viewport()
+    expect(page.locator("#right")).to_be_hidden()  # nothing covers what was answered
+    page.get_by_role("button", name="Show the page", exact=True).click()
     expect(page.locator("#page-view mark").first).to_be_visible()
     unnamed = page.evaluate(
         """() => [...document.querySelectorAll("#evaluation :is(button, input, select, textarea, a[href])")]

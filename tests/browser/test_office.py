@@ -159,6 +159,18 @@ def test_a_document_is_added_asked_alone_and_removed(page: Page) -> None:
     assert "could not find" in ask(page, question)
 
 
+def test_questions_are_proposed_from_every_kind_of_document(page: Page) -> None:
+    page.get_by_role("tab", name="Evaluate").click()
+    page.get_by_role("button", name="Propose some").click()
+    offered = page.locator(".offered")
+    expect(offered).to_contain_text("When is the Heron kettle launched?", timeout=PAGE_WAIT)
+    expect(offered).to_contain_text("14 May · kettle-launch.pptx, part 3")
+    expect(offered).to_contain_text("two years · aurora-kettle.pdf, page 2")
+    page.get_by_role("button", name="Add the ticked ones").click()
+    page.get_by_role("button", name="Run the evaluation").click()
+    expect(page.locator(".result .summary")).to_contain_text("answered by quotations", timeout=PAGE_WAIT)
+
+
 def test_an_answer_says_that_indexing_is_not_finished(page: Page) -> None:
     """The last one: reading this takes longer than the tests do."""
     text = "\n\n".join(f"Paragraph {n} of the long chronicle tells of year {n}." for n in range(40_000))

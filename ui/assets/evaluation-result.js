@@ -201,7 +201,7 @@ async function toggle(node, place, path) {
     const look = await api(path);
     place.replaceChildren(...looked(look));
     showSources(look.sources, look.sources.length > 0);
-    if (look.expected) openPage(look.expected);
+    if (look.expected) openPage(look.expected, { drawer: false });
   } catch (error) {
     place.replaceChildren(el("p", { role: "alert" }, error.message));
     toast(error.message);

@@ -16,7 +16,7 @@ const state = { told: null, mine: 0, seen: 0, handled: 0, shown: null, showing: 
 
 const compared = el("div", { class: "choices" });
 const spoken = el("input", { type: "checkbox" });
-const noise = el("select", { "aria-label": "Noise" }, ...NOISES.map(([value, text]) => el("option", { value }, text)));
+const noise = el("select", { "aria-label": "Noise", hidden: true }, ...NOISES.map(([value, text]) => el("option", { value }, text)));
 const mute = el("p", { class: "note", hidden: true });
 const run = el("button", { type: "button", class: "go", onclick: begin }, "Run the evaluation");
 const running = el("div", { class: "running", hidden: true });

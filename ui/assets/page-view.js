@@ -37,11 +37,11 @@ export function closePage() {
   state.opener = null;
 }
 
-// Show where the passage of `source` stands, and go there.
-export function openPage(source) {
+// Show where the passage of `source` stands, and go there. `drawer`: on a small screen, open the drawer that it is in.
+export function openPage(source, { drawer = true } = {}) {
   if (!view().contains(document.activeElement)) state.opener = document.activeElement;
   if (!isOpen()) state.drawer = document.body.dataset.drawer;
-  document.body.dataset.drawer = "sources";
+  if (drawer) document.body.dataset.drawer = "sources";
   return load(source);
 }
 

@@ -13,14 +13,14 @@ const WHAT = "Write questions whose answers you know, upload a file (JSON lines,
 const state = { name: "", rows: [], changed: false, from: 0, sample: "", offered: false };
 const acts = { propose: () => {}, changed: () => {} };
 
-const chooser = el("select", { "aria-label": "Set of questions", onchange: () => choose(chooser.value) });
+const chooser = el("select", { "aria-label": "Set of questions", onchange: () => choose(chooser.value) }, el("option", { value: "" }, "A new set"));
 const naming = el("input", { type: "text", class: "name", "aria-label": "Name of the set", maxlength: "60", autocomplete: "off" });
 const list = el("ol", { class: "questions" });
 const turning = el("div", { class: "turning" });
 const offered = el("div", { class: "offered", hidden: true });
 const documents = el("datalist", { id: "evaluation-documents" });
 const disliked = button("From answers you disliked", { icon: "down", text: true, class: "plain", hidden: true, onclick: takeDisliked });
-const removal = button("Remove the set", { icon: "close", class: "plain", onclick: removeSet });
+const removal = button("Remove the set", { icon: "close", class: "plain", hidden: true, onclick: removeSet });
 
 // `given`: propose(), to begin a proposal; changed(), when the set is another one.
 export function questionSet(given) {
@@ -207,7 +207,8 @@ export function showProposed(rows) {
 // What is known of a question's answer, in a line.
 function told({ source, pages, answers, answerable }) {
   if (answerable === false) return "not in the documents";
-  const page = pages?.length ? `, page ${pages.join(", ")}` : "";
+  const kind = /\.pdf$/i.test(source ?? "") ? "page" : "part"; // a slide, a sheet, a chapter: its number is all that is known
+  const page = pages?.length ? `, ${kind} ${pages.join(", ")}` : "";
   return [answers?.join(" or "), source ? `${source}${page}` : ""].filter(Boolean).join(" · ") || "nothing is known of its answer";
 }
 

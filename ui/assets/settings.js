@@ -165,9 +165,9 @@ function drawEngines() {
   byId("engines").replaceChildren(details);
 }
 
-// All of them in a word, where there is no room for the line.
+// All of them in a word and a sign, where there is no room for the line.
 function overall(engines) {
   const state = Object.keys(STATES).find((one) => engines.some((engine) => engine.state === one)) ?? "loading";
   const [text, image] = STATES[state];
-  return el("span", { class: `overall ${state}` }, icon(image), el("span", {}, el("span", { class: "of-what" }, "Engines: "), text));
+  return el("span", { class: `overall ${state}` }, icon(image), el("span", {}, "Engines", el("span", { class: "unseen" }, `: ${text}`)));
 }
