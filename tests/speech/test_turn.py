@@ -522,5 +522,5 @@ def test_a_sentence_is_neither_cut_nor_stretched_on_its_way() -> None:
     for sentence in (speakable(one) for one in split(ANSWER)):
         heard = sound([chunk for chunk in chunks if chunk.text == sentence])
         again = sound(list(voice.synthesize(sentence)))
-        # espeak-ng says the same sentence up to 35 ms longer or shorter; a lost word would be 100 ms and more.
+        # espeak-ng says the same sentence up to 35 ms longer or shorter; a lost word would be 100 ms or more.
         assert len(heard) == pytest.approx(len(again), abs=RATE // 15)
