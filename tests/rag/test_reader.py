@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
@@ -16,6 +18,7 @@ from rag.cancel import Cancelled, CancelToken, scope
 from rag.reader import Reader, Reply
 
 PAGE = "place,opens\ngarden,nine\n"
+_LONGEST = 30.0  # seconds until a reader must have come to a document
 
 
 @pytest.fixture
@@ -42,8 +45,18 @@ class Pipe:
         os.mkfifo(self.path)
 
     def reached(self) -> int:
-        """Wait until somebody reads it; the descriptor to write to."""
-        return os.open(self.path, os.O_WRONLY)
+        """Wait until somebody reads it; the descriptor to write to. While it is open, the reader waits."""
+        until = time.monotonic() + _LONGEST
+        while True:
+            try:
+                descriptor = os.open(self.path, os.O_WRONLY | os.O_NONBLOCK)
+            except OSError as error:
+                if error.errno != errno.ENXIO or time.monotonic() > until:
+                    raise
+                time.sleep(0.01)
+            else:
+                os.set_blocking(descriptor, True)
+                return descriptor
 
     def give(self, descriptor: int) -> None:
         os.write(descriptor, PAGE.encode())
@@ -52,6 +65,14 @@ class Pipe:
 
 def processes() -> list[psutil.Process]:
     return [child for child in psutil.Process().children() if "extract.py" in " ".join(child.cmdline())]
+
+
+def end(process: psutil.Process, how: signal.Signals = signal.SIGKILL) -> None:
+    """End it, and wait until it has; its exit status is left to the reader, which goes by it."""
+    process.send_signal(how)
+    with suppress(psutil.NoSuchProcess):
+        while process.status() != psutil.STATUS_ZOMBIE:
+            time.sleep(0.01)
 
 
 def text(reply: Reply) -> str:
@@ -118,10 +139,21 @@ def test_a_killed_process_costs_nothing(
 ) -> None:
     pipe = Pipe(tmp_path, "pipe")
     with being_read(make(), pipe, pool) as (process, job):
-        process.kill()
-        process.wait()
-    pipe.give(pipe.reached())
+        end(process)
+        again = pipe.reached()
+    pipe.give(again)
     assert "garden" in text(job.result())
+
+
+def end_each(pipe: Pipe, how: signal.Signals, times: int) -> None:
+    """End so many processes, each once it reads the pipe; that stays open, so that none sees its end."""
+    descriptors = []
+    for _ in range(times):
+        descriptors.append(pipe.reached())
+        for process in processes():
+            end(process, how)
+    for descriptor in descriptors:
+        os.close(descriptor)
 
 
 def test_a_document_that_kills_every_process_is_given_up(
@@ -130,12 +162,7 @@ def test_a_document_that_kills_every_process_is_given_up(
     reader = make()
     pipe = Pipe(tmp_path, "pipe")
     job = pool.submit(reader.read, pipe.path, name="a.csv")
-    for _ in range(4):
-        descriptor = pipe.reached()
-        for process in processes():
-            process.kill()
-            process.wait()
-        os.close(descriptor)
+    end_each(pipe, signal.SIGKILL, 4)
     assert job.result() == {"error": "killed"}
     assert "garden" in text(reader.read(page, name="a.csv"))
 
@@ -145,12 +172,7 @@ def test_a_document_that_crashes_two_processes_is_given_up(
 ) -> None:
     pipe = Pipe(tmp_path, "pipe")
     job = pool.submit(make().read, pipe.path, name="a.csv")
-    for _ in range(2):
-        descriptor = pipe.reached()
-        for process in processes():
-            process.send_signal(signal.SIGSEGV)
-            process.wait()
-        os.close(descriptor)
+    end_each(pipe, signal.SIGSEGV, 2)
     assert job.result() == {"error": "crashed"}
 
 
