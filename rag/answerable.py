@@ -8,7 +8,7 @@ the next passage is, and whether the question's numbers are there. It does not k
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from rag.chunks import Chunk
 from rag.sentences import split_sentences
-from rag.terms import coverage, question_words, term_weights, terms
+from rag.terms import Word, coverage, language_of, term_set
 
 FEATURES = ("cosine", "coverage", "by a sentence", "runner-up", "number missing", "words")
 _WEIGHTS, _BIAS = np.array([6.0, 4.7, 2.6, -1.0, -1.7, 1.0]), -10.4  # fitted by scripts/fit_retriever.py
@@ -35,40 +35,44 @@ class Ranked(Protocol):
     def coverage(self) -> float: ...
     @property
     def logit(self) -> float: ...
+    @property
+    def held(self) -> frozenset[str]: ...
+    @property
+    def asked(self) -> Mapping[Word, float]: ...
 
 
-def probability(question: str, ranked: Sequence[Ranked]) -> float:
+def probability(ranked: Sequence[Ranked]) -> float:
     """That one of these passages, best first, answers the question, 0 to 1, where half of all questions are.
 
     0 if nothing was found.
     """
     if not ranked:
         return 0.0
-    return 1 / (1 + math.exp(-float(features(question, ranked) @ _WEIGHTS) - _BIAS))
+    return 1 / (1 + math.exp(-float(features(ranked) @ _WEIGHTS) - _BIAS))
 
 
-def features(question: str, ranked: Sequence[Ranked]) -> NDArray[np.float64]:
+def features(ranked: Sequence[Ranked]) -> NDArray[np.float64]:
     """(len(FEATURES),) of at least one passage."""
     best = ranked[0]
-    held = frozenset(terms(best.chunk.indexed_text))
-    words = question_words(question)
-    missing = [word for word in words if word.terms.isdisjoint(held)]
+    missing = [word for word in best.asked if word.terms.isdisjoint(best.held)]
     return np.array(
         [
             best.cosine,
             best.coverage,
-            max(_by_a_sentence(question, each.chunk) for each in ranked[:_READ]),
+            max(_by_a_sentence(each) for each in ranked[:_READ]),
             ranked[1].logit if len(ranked) > 1 else _NO_RUNNER_UP,
             any(any(map(str.isdigit, word.text)) for word in missing),
-            math.log(1 + len(words)),
+            math.log(1 + len(best.asked)),
         ],
         dtype=np.float64,
     )
 
 
-def _by_a_sentence(question: str, chunk: Chunk) -> float:
+def _by_a_sentence(passage: Ranked) -> float:
     """The most of the question that one sentence covers, with what it stands under."""
-    header = frozenset(terms(chunk.header))
-    sentences = [header.union(terms(sentence)) for sentence in split_sentences(chunk.text)]
-    weights = term_weights(question, sentences)
-    return max((coverage(weights, sentence) for sentence in sentences), default=0.0)
+    language = language_of(passage.chunk.text)
+    header = term_set(passage.chunk.header, language)
+    sentences = split_sentences(passage.chunk.text)
+    return max(
+        (coverage(passage.asked, header | term_set(each, language)) for each in sentences), default=0.0
+    )

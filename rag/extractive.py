@@ -31,7 +31,7 @@ from rag.heard import apart
 from rag.languages import not_found
 from rag.prompts import NOT_FOUND
 from rag.sentences import split_sentences
-from rag.terms import coverage, question_words, term_weights, terms
+from rag.terms import coverage, question_words, term_set, term_weights
 
 __all__ = ["LONGEST_ANSWER", "NOT_FOUND", "ExtractiveQA"]
 
@@ -73,12 +73,12 @@ class Sentence:
     @cached_property
     def own(self) -> frozenset[str]:
         """Its terms."""
-        return frozenset(terms(self.text))
+        return term_set(self.text)
 
     @cached_property
     def known(self) -> frozenset[str]:
         """Its terms and those that it stands under."""
-        return self.own | frozenset(terms(f"{self.title} {self.heading}"))
+        return self.own | term_set(f"{self.title} {self.heading}")
 
     @property
     def leans(self) -> bool:
@@ -223,10 +223,10 @@ def features(question: str, found: Sequence[Sentence]) -> NDArray[np.float64]:
     announces, with no word more than the question and its heading have.
     """
     weights = term_weights(question, [each.own for each in found])
-    asked, shown = frozenset(terms(question)), expected(question)
+    asked, shown = term_set(question), expected(question)
     rows = []
     for each in found:
-        together = each.known | frozenset(terms(each.before))
+        together = each.known | term_set(each.before)
         announces = not _CLOSED.search(each.text) and each.own <= asked | each.known - each.own
         rows.append(
             (

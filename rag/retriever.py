@@ -11,8 +11,8 @@ It does not know where the store keeps its chunks, nor what is done with the pas
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import chain, zip_longest
 from typing import Protocol, runtime_checkable
 
@@ -56,6 +56,8 @@ class Candidate:
     cosine: float
     coverage: float  # share of the question's idf mass that the chunk's words hold, 0 to 1
     unnamed: float = 0.0  # by how much less than another document its own is named in the question, nats
+    held: frozenset[str] = field(default=frozenset(), repr=False)  # the chunk's terms and its header's
+    asked: Mapping[Word, float] = field(default_factory=dict, repr=False)  # the question's words, weighted
 
     @property
     def logit(self) -> float:
@@ -108,7 +110,7 @@ class HybridRetriever(BaseRetriever):
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun
     ) -> list[Document]:
         rankings = [(side, rank(self.candidates(side))) for side in sides(query) or [query]]
-        answered = [(side, ranked) for side, ranked in rankings if probability(side, ranked) >= self.floor]
+        answered = [(side, ranked) for side, ranked in rankings if probability(ranked) >= self.floor]
         documents = self._documents(answered, self.k)
         least = min(_LEAST, self.floor)
         return documents[:1] + [each for each in documents[1:] if each.metadata["score"] >= least]
@@ -145,27 +147,27 @@ def _candidates(query: str, dense: Sequence[Hit], sparse: Sequence[Hit]) -> list
     lowest = min(cosines.values(), default=0.0)  # what only BM25 found is at most this near
     held = {id: _held(chunk) for id, chunk in chunks.items()}
     # Over the candidates only: those have to be told apart, and a rare term's chunks are all among them.
-    weights = term_weights(query, held.values())
-    unnamed = _unnamed(weights, chunks.values())
-    return [
-        Candidate(
-            id, chunk, cosines.get(id, lowest), coverage(weights, held[id]), unnamed.get(chunk.source, 0.0)
-        )
-        for id, chunk in chunks.items()
-    ]
+    asked = term_weights(query, held.values())
+    unnamed = _unnamed(asked, {chunk.source: chunk for chunk in chunks.values()})
+
+    def candidate(id: int, chunk: Chunk) -> Candidate:
+        cosine, covered = cosines.get(id, lowest), coverage(asked, held[id])
+        return Candidate(id, chunk, cosine, covered, unnamed[chunk.source], held[id], asked)
+
+    return [candidate(id, chunk) for id, chunk in chunks.items()]
 
 
 def _held(chunk: Chunk) -> frozenset[str]:
-    language = language_of(chunk.text)
-    return term_set(chunk.header, language) | term_set(chunk.text, language)
+    return term_set(chunk.indexed_text, language_of(chunk.text))
 
 
-def _unnamed(words: Collection[Word], chunks: Collection[Chunk]) -> dict[str, float]:
+def _unnamed(words: Iterable[Word], sources: Mapping[str, Chunk]) -> dict[str, float]:
     """How much less of the question each source's name covers than that of the one it names best.
 
     In inverse document frequency, of the words that some of these documents are named by and others not.
+    `sources`: each with any of its chunks.
     """
-    names = {chunk.source: term_set(chunk.document, ENGLISH) for chunk in chunks}
+    names = {source: term_set(chunk.document, ENGLISH) for source, chunk in sources.items()}
     having = {word: [not word.terms.isdisjoint(name) for name in names.values()] for word in words}
     weights = {word: idf(sum(has), len(names)) for word, has in having.items() if any(has) and not all(has)}
     covered = {source: coverage(weights, name) for source, name in names.items()}

@@ -14,6 +14,7 @@ LEAST = 0.6  # likeness from which one word may be meant by another
 _SHORTEST = 4  # letters; shorter words are like too many others
 _LENGTHS = 3  # letters that one word may be longer
 _SAME_SOUND = 0.85  # likeness of words that sound the same
+_BEGINNINGS = ("ckqg", "sz", "fvwpb", "iyj")  # letters that one may write, or hear, for the other
 _SOUNDS = [
     (re.compile(pattern), sound)
     for pattern, sound in [
@@ -40,10 +41,11 @@ def nearest(word: str, vocabulary: Iterable[str]) -> dict[str, float]:
     """Those of `vocabulary` that `word` is most like, lower case all, and how like, LEAST to 1."""
     if len(word) < _SHORTEST or not word.isalpha():
         return {}
-    begins, pairs, sound = _key(word[0]), _pairs(word), _sound(word)
+    lengths = range(max(_SHORTEST, len(word) - _LENGTHS), len(word) + _LENGTHS + 1)
+    pairs, sound, begins = _pairs(word), _sound(word), _begins_like(word[0])
     found: dict[str, float] = {}
     for other in vocabulary:
-        if abs(len(other) - len(word)) <= _LENGTHS and len(other) >= _SHORTEST and _key(other[0]) == begins:
+        if len(other) in lengths and other[0] in begins:
             likeness = _likeness(pairs, _pairs(other))
             if likeness < _SAME_SOUND and _sound(other) == sound:
                 likeness = _SAME_SOUND
@@ -68,19 +70,9 @@ def _pairs(word: str) -> frozenset[str]:
     )
 
 
-def _key(letter: str) -> str:
-    return {
-        "c": "k",
-        "q": "k",
-        "g": "k",
-        "z": "s",
-        "v": "f",
-        "w": "f",
-        "p": "f",
-        "b": "f",
-        "y": "i",
-        "j": "i",
-    }.get(letter, letter)
+def _begins_like(letter: str) -> str:
+    """The letters that may stand for it at the beginning of a word, itself among them."""
+    return next((letters for letters in _BEGINNINGS if letter in letters), letter)
 
 
 @lru_cache(20_000)

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Set
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from itertools import chain
+from itertools import chain, repeat
 from typing import Any
 
 from rag.function_words import FUNCTION_WORDS
@@ -77,8 +77,8 @@ def terms(text: str, language: str | None = None) -> list[str]:
 
 def term_set(text: str, language: str | None = None) -> frozenset[str]:
     """The distinct terms of `text`, much faster than `terms` where its words have been seen before."""
-    language = language or language_of(text)
-    return frozenset(chain.from_iterable(_terms_of(word, language) for word in set(text.split())))
+    words = set(text.split())
+    return frozenset(chain.from_iterable(map(_terms_of, words, repeat(language or language_of(text)))))
 
 
 @lru_cache(1 << 16)
@@ -88,8 +88,7 @@ def _terms_of(word: str, language: str) -> tuple[str, ...]:
 
 def language_of(text: str) -> str:
     """The language (a key of FUNCTION_WORDS) that most of the text's function words are of; else English."""
-    known = _languages()
-    counted = Counter(name for word in _words(text[:_READ]) if word in known for name in known[word])
+    counted = _counted(text[:_READ])
     if not counted:
         return ENGLISH
     name, most = counted.most_common(1)[0]
@@ -205,10 +204,15 @@ def _function_words(language: str) -> frozenset[str]:
 
 def _stop_words(question: str) -> frozenset[str]:
     """The function words of the question's language; short as it is, two are enough."""
-    known = _languages()
-    counted = Counter(name for word in _words(question) if word in known for name in known[word])
+    counted = _counted(question)
     best = max(counted, key=lambda name: (counted[name], name == ENGLISH), default=ENGLISH)
     return _words_of(best)
+
+
+def _counted(text: str) -> Counter[str]:
+    """How many function words of each language the text has."""
+    found = filter(None, map(_languages().get, _words(text)))
+    return Counter(chain.from_iterable(found))
 
 
 @cache

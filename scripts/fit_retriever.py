@@ -56,7 +56,7 @@ def _ask(retriever: HybridRetriever, row: Row, answers: bool) -> Asked:
     ranked = rank(retriever.candidates(row.question))[:SHOWN]
     features = np.array([[each.cosine, each.coverage, each.unnamed] for each in ranked]).reshape(-1, 3)
     relevant = np.array([is_relevant(row, each.chunk) for each in ranked])
-    return Asked(features, relevant, answerable.features(row.question, ranked), answers)
+    return Asked(features, relevant, answerable.features(ranked), answers)
 
 
 def fit(points: Features, right: NDArray[np.bool_], weights: Features) -> tuple[Features, float]:
