@@ -157,33 +157,31 @@ class TextIndex:
         if not words or searcher is None:
             return []
         with _damage():
-            hits = searcher.search(self._any_of(words, only), k, count=False).hits
+            clauses = [clause for word in words for clause in self._clauses(searcher, word)]
+            hits = searcher.search(self._any_of(clauses, only), k, count=False).hits
             ids = searcher.fast_field_values("id", [address for _, address in hits])
         return [(int(number), float(score)) for number, (score, _) in zip(ids, hits, strict=True)]
 
-    def _any_of(self, words: list[Word], only: list[int] | None) -> Any:
+    def _clauses(self, searcher: Any, word: Word) -> list[Any]:
+        """Queries for the forms of the word that there are; if there are none, for what is nearly it.
+
+        All stand side by side: tantivy skips what cannot be among the best only where nothing is nested.
+        """
+        query = self._tantivy.Query
+        forms = itertools.product(("header", "text"), sorted(word.terms))
+        known = [(field, term) for field, term in forms if searcher.doc_freq(field, term)]
+        if not known and len(word.text) >= _SHORTEST_FUZZY:
+            near = 2 if len(word.text) >= _LONG_FUZZY else 1
+            return [query.fuzzy_term_query(self._schema, "text", word.text, near)]
+        return [query.term_query(self._schema, *form, index_option="freq") for form in known]
+
+    def _any_of(self, clauses: list[Any], only: list[int] | None) -> Any:
         query, should, must = self._tantivy.Query, self._tantivy.Occur.Should, self._tantivy.Occur.Must
-        clauses = []
-        for word in words:
-            for field in ("header", "text"):
-                forms = [
-                    query.term_query(self._schema, field, term, index_option="freq")
-                    for term in sorted(word.terms)
-                ]
-                clauses.append((should, query.disjunction_max_query(forms) if forms[1:] else forms[0]))
-            if len(word.text) >= _SHORTEST_FUZZY and not self._knows(word):
-                near = 2 if len(word.text) >= _LONG_FUZZY else 1
-                clauses.append((should, query.fuzzy_term_query(self._schema, "text", word.text, near)))
-        found = query.boolean_query(clauses)
+        found = query.boolean_query([(should, clause) for clause in clauses])
         if only is None:
             return found
         mine = query.const_score_query(query.term_set_query(self._schema, "document", only), 0.0)
         return query.boolean_query([(must, found), (must, mine)])
-
-    def _knows(self, word: Word) -> bool:
-        """Whether any chunk has the word."""
-        fields = itertools.product(("text", "header"), word.terms)
-        return any(self._searcher.doc_freq(field, term) for field, term in fields)
 
 
 def _import_tantivy() -> Any:

@@ -140,7 +140,7 @@ VARIANTS = [
         "words only as they are written",
         (
             ("rag.terms._meant", lambda words, texts: words),
-            ("rag.store_text.TextIndex._knows", lambda index, word: True),
+            ("rag.store_text._SHORTEST_FUZZY", 1000),
         ),
     ),
     Variant("comparisons in one question", (("rag.retriever.sides", lambda question: []),)),
