@@ -152,7 +152,7 @@ VARIANTS = [
 
 def measure(variant: Variant, given: QuestionSet, embedder: Remembered) -> Found:
     split = partial(split_documents, size=variant.size, overlap=variant.size * 3 // 20)
-    terms_module._terms_of.cache_clear()  # of the variant before
+    terms_module._known.cache_clear()  # of the variant before
     with ExitStack() as changes:
         for name, value in variant.changed:
             changes.enter_context(patch(name, value))
