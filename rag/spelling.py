@@ -13,7 +13,8 @@ from functools import lru_cache
 LEAST = 0.6  # likeness from which one word may be meant by another
 _SHORTEST = 4  # letters; shorter words are like too many others
 _LENGTHS = 3  # letters that one word may be longer
-_SAME_SOUND = 0.85  # likeness of words that sound the same
+_SAME_SOUND = 0.85  # likeness of words that sound the same,
+_HALF_ALIKE = 0.4  # if they are so much alike as they are written: "pool" is no "ball"
 _BEGINNINGS = ("ckqg", "sz", "fvwpb", "iyj")  # letters that one may write, or hear, for the other
 _SOUNDS = [
     (re.compile(pattern), sound)
@@ -47,7 +48,7 @@ def nearest(word: str, vocabulary: Iterable[str]) -> dict[str, float]:
     for other in vocabulary:
         if len(other) in lengths and other[0] in begins:
             likeness = _likeness(pairs, _pairs(other))
-            if likeness < _SAME_SOUND and _sound(other) == sound:
+            if _HALF_ALIKE <= likeness < _SAME_SOUND and _sound(other) == sound:
                 likeness = _SAME_SOUND
             if likeness >= LEAST:
                 found[other] = likeness

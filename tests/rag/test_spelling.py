@@ -30,6 +30,11 @@ def test_another_word_is_no_misspelling(other: str) -> None:
     assert nearest(other, VOCABULARY) == {}
 
 
+@pytest.mark.parametrize(("one", "other"), [("pool", "ball"), ("capital", "kept"), ("crowded", "graft")])
+def test_words_that_only_sound_alike_without_their_vowels_are_two(one: str, other: str) -> None:
+    assert nearest(one, [other]) == {}
+
+
 @given(st.text(max_size=12), st.lists(st.text(max_size=12), max_size=6))
 def test_only_what_is_alike_comes_back(word: str, vocabulary: list[str]) -> None:
     found = nearest(word, vocabulary)
