@@ -37,7 +37,7 @@ class PageEvaluation:
         floor = DEFAULT_FLOOR if settings.floor is None else settings.floor
         found = [
             Choice("k", "Passages an answer reads", str(settings.k), least=1, most=50),
-            Choice("floor", "Score that a passage needs", f"{floor:g}", least=0, most=1, step=0.001),
+            Choice("floor", "How probable an answer must be", f"{floor:g}", least=0, most=1, step=0.001),
         ]
         if settings.reranker != "none":
             found.append(Choice("reranker", "Reranker", settings.reranker, ("none",)))

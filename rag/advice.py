@@ -76,7 +76,7 @@ def _answer_miss(measured: Measured, conditions: Conditions) -> Kind | None:
         return "invented" if measured.answered else None
     wanted = measured.row.answerable is True or measured.contains is not None
     if measured.answered is False and wanted:
-        if measured.rank and measured.places[measured.rank - 1].score < conditions.floor:
+        if measured.rank and measured.probability < conditions.floor:
             return "under the floor"
         return "refused"
     return "not in the answer" if measured.contains is False else None
@@ -138,12 +138,11 @@ def _too_low(group: Group, _: Group, conditions: Conditions) -> Advice:
 
 
 def _under_the_floor(group: Group, everything: Group, conditions: Conditions) -> Advice:
-    scores = [each.places[(each.rank or 1) - 1].score for each in group]
-    floor = math.floor(1000 * float(np.quantile(scores, 0.2))) / 1000
+    floor = math.floor(1000 * float(np.quantile([each.probability for each in group], 0.2))) / 1000
     silent = [e for e in everything if e.row.answerable is False and e.answered is False]
     text = (
-        f"For {_count(group)} the right passage was found, but scored less than the floor of "
-        f"{conditions.floor:g}, so that it was not used. A lower floor uses it"
+        f"For {_count(group)} the right passage was found, but it seemed less probable than the floor of "
+        f"{conditions.floor:g} that it answers, so that it was not used. A lower floor uses it"
     )
     text += ", and answers more of what the documents do not say." if silent else "."
     return Advice("under the floor", len(group), text, "floor", f"{floor:g}")
@@ -151,7 +150,8 @@ def _under_the_floor(group: Group, everything: Group, conditions: Conditions) ->
 
 def _refused(group: Group, _: Group, conditions: Conditions) -> Advice:
     if conditions.quotes:
-        text = f"{_count(group, 'was', 'were')} refused, as nothing scored more than {conditions.floor:g}."
+        said = f"refused, as no answer seemed as probable as {conditions.floor:g}."
+        text = f"{_count(group, 'was', 'were')} {said}"
         return Advice(
             "refused", len(group), text + " Try a lower floor.", "floor", f"{conditions.floor / 2:g}"
         )
@@ -177,8 +177,8 @@ def _invented(group: Group, everything: Group, conditions: Conditions) -> Advice
         f"{_count(group, 'that the documents do not answer was', 'that the documents do not answer were')} "
     )
     text += "answered all the same."
-    tops = [_top(each, conditions.k) for each in group]
-    good = [_top(e, conditions.k) for e in everything if e.row.answerable is not False and e.answered]
+    tops = [each.probability for each in group]
+    good = [each.probability for each in everything if each.row.answerable is not False and each.answered]
     limit = float(np.quantile(good, _SPARED)) if good else max(tops)
     floor = math.ceil(1000 * min(limit, max(tops))) / 1000
     caught = sum(top < floor for top in tops)
@@ -188,14 +188,10 @@ def _invented(group: Group, everything: Group, conditions: Conditions) -> Advice
         text += f", and {_others(spared)} that are answered now." if spared else ", and no other."
         return Advice("invented", len(group), text, "floor", f"{floor:g}")
     text += (
-        " Their passages score as high as those of other questions, so that no floor tells them apart; a "
+        " They seem as well answered as other questions, so that no floor tells them apart; a "
         "language model that reads them may."
     )
     return Advice("invented", len(group), text, "llm" if conditions.quotes else "", "")
-
-
-def _top(measured: Measured, k: int) -> float:
-    return max((place.score for place in measured.places[:k]), default=0.0)
 
 
 _ADVISERS: Mapping[Kind, Callable[[Group, Group, Conditions], Advice]] = {

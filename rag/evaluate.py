@@ -78,6 +78,7 @@ class Measured:
     answered: bool | None = None  # False: it was refused
     contains: bool | None = None  # whether the answer has the one that is known
     places: tuple[Place, ...] = ()  # the passages found, best first
+    probability: float = 0.0  # that the documents answer, as the retriever judges, whatever they do
 
     @property
     def reciprocal_rank(self) -> float | None:
@@ -123,7 +124,8 @@ def measure(row: Row, retriever: Searcher, chain: Chain, *, always_ask: bool = F
         rank = _rank(row, documents)
     seconds = time.perf_counter() - began if asked is None else asked
     places = tuple(_place(document) for document in documents)
-    return Measured(row, seconds, found, rank, answer, answered, contains, places)
+    probability = max((float(each.metadata.get("answers", 0.0)) for each in documents), default=0.0)
+    return Measured(row, seconds, found, rank, answer, answered, contains, places, probability)
 
 
 def figures(measured: Sequence[Measured], seconds: float) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, zip_longest
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from langchain_core.callbacks import CallbackManagerForRetrieverRun
@@ -31,7 +31,7 @@ from rag.comparison import sides
 from rag.store import ChunkStore, Hit
 from rag.terms import ENGLISH, Word, coverage, idf, language_of, term_set, term_weights
 
-DEFAULT_FLOOR = 0.25  # refuses one in twenty questions that the documents answer; see docs/retrieval.md
+DEFAULT_FLOOR = 0.33  # refuses two thirds of what the documents only come near to; see docs/retrieval.md
 CANDIDATES = 50  # from each of the two searches
 RERANKED = 20  # passages that a reranker reads
 _COSINE, _COVERAGE, _UNNAMED, _BIAS = 4.0, 4.0, 0.45, -5.2  # fitted by scripts/fit_retriever.py
@@ -69,11 +69,19 @@ class Candidate:
         return 1 / (1 + math.exp(-self.logit))
 
 
+class Ranking(NamedTuple):
+    """What was found for a question, or for one side of a comparison."""
+
+    question: str
+    ranked: list[Candidate]
+    answers: float  # the probability that it is answered there
+
+
 class HybridRetriever(BaseRetriever):
     """Dense and BM25 candidates, ranked by their calibrated score, or by a reranker where there is one.
 
     A Document's text is the chunk's; its metadata: id, source, page, place, at, start, end, title,
-    section and score.
+    section, score, and `answers`, the probability that the documents answer the question.
     With a reranker the order is its, while `score` and the floor stay the calibrated ones. Nothing comes back
     for a question that the documents answer with less probability than `floor` (see `rag.answerable`).
     """
@@ -87,15 +95,19 @@ class HybridRetriever(BaseRetriever):
 
     def search(self, query: str, k: int) -> list[Document]:
         """The k best passages, best first, whatever their score; of a comparison, each side's in turn."""
-        rankings = [(side, rank(self.candidates(side))) for side in sides(query) or [query]]
-        return self._documents(rankings, k)
+        return self._documents(self._rankings(query), k)
 
-    def _documents(self, rankings: Sequence[tuple[str, list[Candidate]]], k: int) -> list[Document]:
+    def _rankings(self, query: str) -> list[Ranking]:
+        found = ((side, rank(self.candidates(side))) for side in sides(query) or [query])
+        return [Ranking(side, ranked, probability(ranked)) for side, ranked in found]
+
+    def _documents(self, rankings: Sequence[Ranking], k: int) -> list[Document]:
+        lists = [each.ranked for each in rankings]
         if self.reranker is not None:
             read = max(RERANKED, k)
-            rankings = [(side, _rerank(self.reranker, side, ranked, read)) for side, ranked in rankings]
-        ranked = _in_turn([ranked for _, ranked in rankings])
-        return [as_document(candidate) for candidate in ranked[:k]]
+            lists = [_rerank(self.reranker, each.question, each.ranked, read) for each in rankings]
+        answers = max((each.answers for each in rankings), default=0.0)
+        return [as_document(candidate, answers) for candidate in _in_turn(lists)[:k]]
 
     def candidates(self, query: str) -> list[Candidate]:
         """What the two searches found, in no particular order; empty for a query without a word."""
@@ -109,8 +121,7 @@ class HybridRetriever(BaseRetriever):
     def _get_relevant_documents(
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun
     ) -> list[Document]:
-        rankings = [(side, rank(self.candidates(side))) for side in sides(query) or [query]]
-        answered = [(side, ranked) for side, ranked in rankings if probability(ranked) >= self.floor]
+        answered = [each for each in self._rankings(query) if each.answers >= self.floor]
         documents = self._documents(answered, self.k)
         least = min(_LEAST, self.floor)
         return documents[:1] + [each for each in documents[1:] if each.metadata["score"] >= least]
@@ -190,7 +201,7 @@ def _rerank(reranker: Reranker, query: str, ranked: list[Candidate], read: int) 
     return [head[i] for i in order] + ranked[read:]
 
 
-def as_document(candidate: Candidate) -> Document:
+def as_document(candidate: Candidate, answers: float = 0.0) -> Document:
     """A candidate as `HybridRetriever` gives it."""
     chunk = candidate.chunk
     metadata = {
@@ -204,6 +215,7 @@ def as_document(candidate: Candidate) -> Document:
         "title": chunk.title,
         "section": chunk.section,
         "score": round(candidate.score, 4),
+        "answers": round(answers, 4),
     }
     return Document(page_content=chunk.text, metadata=metadata, id=str(candidate.id))
 

@@ -26,7 +26,7 @@ FOLDS = 5
 LEARNT_FROM = 4  # best candidates of each question: those that a person gets to see
 SHOWN = 10
 AGAIN = ("unnamed", "foreign", "compare", "misspelt", "misheard")  # other sets' documents
-FLOORS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5)
+FLOORS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.33, 0.4, 0.5)
 Features = NDArray[np.float64]
 
 

@@ -306,7 +306,7 @@ def test_with_real_engines_and_the_sample_documents(browser: Browser, tmp_path: 
         expect(page.locator(".offered li")).to_have_count(10, timeout=PAGE_WAIT)
         page.get_by_role("button", name="Drop all").click()
         page.get_by_text("Compare with other settings").click()
-        page.get_by_label("Score that a passage needs").fill("1")
+        page.get_by_label("How probable an answer must be").fill("1")
         page.get_by_role("button", name="Run the evaluation").click()
         answered = "6 questions, answered by quotations"
         expect(page.locator(".result .summary")).to_contain_text(answered, timeout=PAGE_WAIT)

@@ -27,15 +27,14 @@ def asked(
     answered: bool | None = True,
     contains: bool | None = None,
     answerable: bool | None = True,
-    scores: tuple[float, ...] = (),
+    probability: float = 0.5,
     source: str = "a.txt",
 ) -> Measured:
     """A question about `source` for which passages of `sources` were found, the right one at `rank`."""
     row = Row("1", "q", source if answerable is not False else "", answerable=answerable)
-    given = scores or (0.5,) * len(sources)
-    places = tuple(Place(name, None, 0, 9, score) for name, score in zip(sources, given, strict=True))
+    places = tuple(Place(name, None, 0, 9, 0.5) for name in sources)
     found = tuple(rank is not None and rank <= k for k in range(1, 11))
-    return Measured(row, 0.1, found, rank, "…", answered, contains, places)
+    return Measured(row, 0.1, found, rank, "…", answered, contains, places, probability)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +46,7 @@ def asked(
         (asked("b.txt", "b.txt"), "not found"),
         (asked("b.txt", "a.txt"), "wrong place"),
         (asked(*"xxxxa", rank=5), "too low"),
-        (asked("b.txt", "a.txt", rank=2, answered=False, scores=(0.04, 0.03)), "under the floor"),
+        (asked("b.txt", "a.txt", rank=2, answered=False, probability=0.03), "under the floor"),
         (asked("a.txt", rank=1, answered=False), "refused"),
         (asked("a.txt", rank=1, contains=False), "not in the answer"),
         (asked("b.txt", contains=True), None),
@@ -88,7 +87,8 @@ def test_as_many_passages_as_most_of_the_late_ones_need() -> None:
 
 def test_a_floor_that_lets_most_of_the_right_passages_through() -> None:
     low = [
-        asked("a.txt", rank=1, answered=False, scores=(score,)) for score in (0.049, 0.04, 0.035, 0.034, 0.01)
+        asked("a.txt", rank=1, answered=False, probability=score)
+        for score in (0.049, 0.04, 0.035, 0.034, 0.01)
     ]
     advice = only(*low)
     assert advice.setting == "floor"
@@ -99,13 +99,13 @@ def test_a_floor_that_lets_most_of_the_right_passages_through() -> None:
 
 
 def test_a_higher_floor_only_where_it_tells_them_apart() -> None:
-    good = [asked("a.txt", rank=1, scores=(0.6 + number / 100,)) for number in range(20)]
-    invented = [asked("b.txt", answerable=False, scores=(score,)) for score in (0.1, 0.2, 0.9)]
+    good = [asked("a.txt", rank=1, probability=0.6 + number / 100) for number in range(20)]
+    invented = [asked("b.txt", answerable=False, probability=score) for score in (0.1, 0.2, 0.9)]
     advice = only(*good, *invented)
     assert advice.setting == "floor"
     assert 0.2 < float(advice.value) <= 0.61
     assert "would refuse 2 of them" in advice.text
-    alike = [asked("b.txt", answerable=False, scores=(0.9,))]
+    alike = [asked("b.txt", answerable=False, probability=0.9)]
     assert "no floor tells them apart" in only(*good, *alike).text
     assert only(*good, *alike).setting == "llm"
     assert only(*good, *alike, under=MODEL).setting == ""

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,14 @@ from langchain_core.documents import Document
 from numpy.typing import NDArray
 from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast
 
+from rag.answerable import probability
 from rag.cancel import Cancelled, CancelToken, scope
 from rag.chunks import Chunk
 from rag.embeddings import Embedder
 from rag.rerank import RerankerError, open_reranker
 from rag.retriever import DEFAULT_FLOOR, Candidate, HybridRetriever, rank
 from rag.store import ChunkStore, Page, Source, open_store
+from rag.terms import Word
 
 TEXTS = {
     "museum.txt": "The museum opens at nine in the morning and closes at five. Children never pay anything.",
@@ -89,6 +92,7 @@ def test_a_document_carries_its_text_and_place(build: Build) -> None:
     assert document.id == str(document.metadata["id"])
     score = document.metadata.pop("score")
     assert 0.5 < score <= 1
+    assert 0.5 < document.metadata.pop("answers") <= 1
     document.metadata.pop("id")
     assert document.metadata == {
         "source": "a.pdf",
@@ -108,6 +112,17 @@ def test_the_floor_acts_on_invoke_and_not_on_search(build: Build) -> None:
     assert retriever.invoke(question) == []
     assert len(retriever.search(question, 3)) == 3
     assert retriever.invoke("When does the museum open?")
+
+
+def test_a_report_of_another_year_does_not_answer() -> None:
+    report = chunk("a.txt", "Capital expenditure was 51 million.")
+    asked = {Word("2017", frozenset(["2017"])): 0.5, Word("expenditure", frozenset(["expenditur"])): 0.5}
+
+    def judged(header: str) -> float:
+        held = frozenset(["expenditur", *header.split()])
+        return probability([Candidate(1, replace(report, header=header), 0.6, 0.5, held=held, asked=asked)])
+
+    assert judged("Norvex 2018") < DEFAULT_FLOOR < judged("Norvex")
 
 
 def test_k_is_the_most_that_comes_back(build: Build) -> None:
