@@ -1,8 +1,8 @@
 """Whether the documents answer a question at all, judged by what was found for it.
 
 The best passage's score alone does not tell: a long question is seldom covered whole, and a page of the wrong
-year is covered better than most right ones. What tells besides: whether one sentence says it, how far behind
-the next passage is, and whether its document is of another year. It does not know the index.
+year is covered better than most right ones. What tells besides: how near the likeliest sentence is, how far
+behind the next passage is, and whether its document is of another year. It does not know the index.
 """
 
 from __future__ import annotations
@@ -16,12 +16,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rag.chunks import Chunk
-from rag.sentences import split_sentences
-from rag.terms import Word, coverage, language_of, term_set
+from rag.promising import Scored
+from rag.terms import Word
 
-FEATURES = ("cosine", "coverage", "by a sentence", "runner-up", "another number", "words")
-_WEIGHTS, _BIAS = np.array([6.5, 3.2, 4.0, -1.0, -8.0, 0.9]), -10.3  # fitted by scripts/fit_retriever.py
-_READ = 3  # passages whose sentences are looked at
+FEATURES = (
+    "cosine",
+    "coverage",
+    "runner-up",
+    "another number",
+    "words",
+    "a sentence's cosine",
+    "its coverage",
+    "with the one before",
+)
+# Fitted by scripts/fit_retriever.py.
+_WEIGHTS, _BIAS = np.array([4.8, 3.6, -1.0, -7.8, 1.0, 2.8, 1.7, 1.7]), -11.0
+READ = 4  # passages whose sentences are looked at
 _NO_RUNNER_UP = -5.0  # logits
 _NUMBER = re.compile(r"\d{2,}")
 
@@ -43,27 +53,30 @@ class Ranked(Protocol):
     def asked(self) -> Mapping[Word, float]: ...
 
 
-def probability(ranked: Sequence[Ranked]) -> float:
+def probability(ranked: Sequence[Ranked], likeliest: Sequence[Scored]) -> float:
     """That one of these passages, best first, answers the question, 0 to 1, where half of all questions are.
 
-    0 if nothing was found.
+    likeliest: the `rag.promising` sentences of the first READ of them, best first. 0 if nothing was found.
     """
     if not ranked:
         return 0.0
-    return 1 / (1 + math.exp(-float(features(ranked) @ _WEIGHTS) - _BIAS))
+    return 1 / (1 + math.exp(-float(features(ranked, likeliest) @ _WEIGHTS) - _BIAS))
 
 
-def features(ranked: Sequence[Ranked]) -> NDArray[np.float64]:
+def features(ranked: Sequence[Ranked], likeliest: Sequence[Scored]) -> NDArray[np.float64]:
     """(len(FEATURES),) of at least one passage."""
     best = ranked[0]
+    first = likeliest[0] if likeliest else None
     return np.array(
         [
             best.cosine,
             best.coverage,
-            max(_by_a_sentence(each) for each in ranked[:_READ]),
             ranked[1].logit if len(ranked) > 1 else _NO_RUNNER_UP,
             _names_another_number(best),
             math.log(1 + len(best.asked)),
+            max((each.cosine for each in likeliest), default=0.0),
+            first.coverage if first else 0.0,
+            first.together if first else 0.0,
         ],
         dtype=np.float64,
     )
@@ -74,13 +87,3 @@ def _names_another_number(passage: Ranked) -> bool:
     lengths = {len(number) for number in _NUMBER.findall(passage.chunk.document)}
     missing = (word.text for word in passage.asked if word.terms.isdisjoint(passage.held))
     return any(text.isdigit() and len(text) in lengths for text in missing)
-
-
-def _by_a_sentence(passage: Ranked) -> float:
-    """The most of the question that one sentence covers, with what it stands under."""
-    language = language_of(passage.chunk.text)
-    header = term_set(passage.chunk.header, language)
-    sentences = split_sentences(passage.chunk.text)
-    return max(
-        (coverage(passage.asked, header | term_set(each, language)) for each in sentences), default=0.0
-    )

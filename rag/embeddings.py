@@ -36,12 +36,36 @@ TOKENIZED = 128  # texts that are tokenized together, and dealt to batches by th
 HUB_TIMEOUT = 3.0  # seconds until a hub that does not answer counts as out of reach
 HUB_HARD_LIMIT = 8.0  # the same even when name resolution hangs, which no HTTP timeout covers
 BIG_DOWNLOAD = 1_000_000_000  # bytes; more than this is only downloaded when the caller agreed
-CACHED_QUERIES = 256
+CACHED = 512  # vectors of queries, and of texts that came a few at a time
+FEW = 16  # texts
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
 
 
 class EmbedderError(Exception):
     """The embedding model cannot be used; the message says why and what to do."""
+
+
+class _Recent:
+    """The last CACHED vectors that were asked for. Any thread may ask."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._vectors: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
+
+    def get(self, text: str) -> NDArray[np.float32] | None:
+        with self._lock:
+            if text in self._vectors:
+                self._vectors.move_to_end(text)
+            return self._vectors.get(text)
+
+    def keep(self, text: str, vector: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The vector, which nobody may change from now on."""
+        vector.flags.writeable = False
+        with self._lock:
+            self._vectors[text] = vector
+            while len(self._vectors) > CACHED:
+                self._vectors.popitem(last=False)
+        return vector
 
 
 class Embedder(Embeddings):
@@ -58,8 +82,7 @@ class Embedder(Embeddings):
         self._model = model.eval()
         self._half = not self.device.startswith("cuda") and _multiplies_bfloat16()
         self._tokenizing = threading.Lock()
-        self._query_lock = threading.Lock()
-        self._queries: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
+        self._queries, self._texts = _Recent(), _Recent()
         prompts = {key: value for key, value in model.prompts.items() if value}
         self._query_prompt = prompts.get("query")
         self._text_prompt = next(
@@ -84,22 +107,22 @@ class Embedder(Embeddings):
 
     def embed_query_array(self, text: str) -> NDArray[np.float32]:
         """(dimension,), unit length. The last queries are remembered."""
-        with self._query_lock:
-            known = self._queries.get(text)
-            if known is not None:
-                self._queries.move_to_end(text)
-                return known
+        known = self._queries.get(text)
+        if known is not None:
+            return known
         vector: NDArray[np.float32] = self._forward(self._tokenize([text], self._query_prompt))[0]
-        vector.flags.writeable = False
-        with self._query_lock:
-            self._queries[text] = vector
-            while len(self._queries) > CACHED_QUERIES:
-                self._queries.popitem(last=False)
-        return vector
+        return self._queries.keep(text, vector)
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        vectors: list[list[float]] = self.embed_array(texts).tolist()
-        return vectors
+        """Unit vectors. A few are remembered: a question is judged by the sentences that answer it."""
+        if len(texts) > FEW:
+            every: list[list[float]] = self.embed_array(texts).tolist()
+            return every
+        vectors = {text: self._texts.get(text) for text in texts}
+        new = [text for text, vector in vectors.items() if vector is None]
+        for text, vector in zip(new, self.embed_array(new), strict=True):
+            vectors[text] = self._texts.keep(text, vector)
+        return [vector.tolist() for text in texts if (vector := vectors[text]) is not None]
 
     def embed_query(self, text: str) -> list[float]:
         vector: list[float] = self.embed_query_array(text).tolist()

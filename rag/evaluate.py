@@ -47,6 +47,7 @@ class Searcher(Protocol):
     """What is measured for retrieval; `rag.retriever.HybridRetriever` is one."""
 
     def search(self, query: str, k: int) -> list[Document]: ...
+    def probability(self, query: str) -> float: ...
 
 
 class Chain(Protocol):
@@ -78,7 +79,7 @@ class Measured:
     answered: bool | None = None  # False: it was refused
     contains: bool | None = None  # whether the answer has the one that is known
     places: tuple[Place, ...] = ()  # the passages found, best first
-    probability: float = 0.0  # that the documents answer, as the retriever judges, whatever they do
+    probability: float = 0.0  # that the documents answer, as the retriever judges; of what was asked
 
     @property
     def reciprocal_rank(self) -> float | None:
@@ -124,7 +125,7 @@ def measure(row: Row, retriever: Searcher, chain: Chain, *, always_ask: bool = F
         rank = _rank(row, documents)
     seconds = time.perf_counter() - began if asked is None else asked
     places = tuple(_place(document) for document in documents)
-    probability = max((float(each.metadata.get("answers", 0.0)) for each in documents), default=0.0)
+    probability = 0.0 if asked is None else retriever.probability(row.question)
     return Measured(row, seconds, found, rank, answer, answered, contains, places, probability)
 
 

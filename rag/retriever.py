@@ -24,14 +24,15 @@ from langchain_core.retrievers import BaseRetriever
 from numpy.typing import NDArray
 from pydantic import Field
 
-from rag.answerable import probability
+from rag import answerable
 from rag.cancel import current
 from rag.chunks import Chunk
 from rag.comparison import sides
+from rag.promising import promising, sentences
 from rag.store import ChunkStore, Hit
 from rag.terms import ENGLISH, Word, coverage, idf, language_of, term_set, term_weights
 
-DEFAULT_FLOOR = 0.33  # refuses two thirds of what the documents only come near to; see docs/retrieval.md
+DEFAULT_FLOOR = 0.25  # refuses two thirds of what the documents only come near to; see docs/retrieval.md
 CANDIDATES = 50  # from each of the two searches
 RERANKED = 20  # passages that a reranker reads
 _COSINE, _COVERAGE, _UNNAMED, _BIAS = 4.0, 4.0, 0.45, -5.2  # fitted by scripts/fit_retriever.py
@@ -74,14 +75,13 @@ class Ranking(NamedTuple):
 
     question: str
     ranked: list[Candidate]
-    answers: float  # the probability that it is answered there
 
 
 class HybridRetriever(BaseRetriever):
     """Dense and BM25 candidates, ranked by their calibrated score, or by a reranker where there is one.
 
     A Document's text is the chunk's; its metadata: id, source, page, place, at, start, end, title,
-    section, score, and `answers`, the probability that the documents answer the question.
+    section and score.
     With a reranker the order is its, while `score` and the floor stay the calibrated ones. Nothing comes back
     for a question that the documents answer with less probability than `floor` (see `rag.answerable`).
     """
@@ -98,16 +98,23 @@ class HybridRetriever(BaseRetriever):
         return self._documents(self._rankings(query), k)
 
     def _rankings(self, query: str) -> list[Ranking]:
-        found = ((side, rank(self.candidates(side))) for side in sides(query) or [query])
-        return [Ranking(side, ranked, probability(ranked)) for side, ranked in found]
+        return [Ranking(side, rank(self.candidates(side))) for side in sides(query) or [query]]
+
+    def probability(self, query: str) -> float:
+        """That the documents answer, 0 to 1; of a comparison, one side of it."""
+        return max(map(self._probability, self._rankings(query)))
+
+    def _probability(self, ranking: Ranking) -> float:
+        passages = [as_document(candidate) for candidate in ranking.ranked[: answerable.READ]]
+        likeliest = promising(ranking.question, sentences(passages), self.embedder)
+        return answerable.probability(ranking.ranked, likeliest)
 
     def _documents(self, rankings: Sequence[Ranking], k: int) -> list[Document]:
         lists = [each.ranked for each in rankings]
         if self.reranker is not None:
             read = max(RERANKED, k)
             lists = [_rerank(self.reranker, each.question, each.ranked, read) for each in rankings]
-        answers = max((each.answers for each in rankings), default=0.0)
-        return [as_document(candidate, answers) for candidate in _in_turn(lists)[:k]]
+        return [as_document(candidate) for candidate in _in_turn(lists)[:k]]
 
     def candidates(self, query: str) -> list[Candidate]:
         """What the two searches found, in no particular order; empty for a query without a word."""
@@ -121,7 +128,8 @@ class HybridRetriever(BaseRetriever):
     def _get_relevant_documents(
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun
     ) -> list[Document]:
-        answered = [each for each in self._rankings(query) if each.answers >= self.floor]
+        rankings = self._rankings(query)
+        answered = [each for each in rankings if not self.floor or self._probability(each) >= self.floor]
         documents = self._documents(answered, self.k)
         least = min(_LEAST, self.floor)
         return documents[:1] + [each for each in documents[1:] if each.metadata["score"] >= least]
@@ -201,7 +209,7 @@ def _rerank(reranker: Reranker, query: str, ranked: list[Candidate], read: int) 
     return [head[i] for i in order] + ranked[read:]
 
 
-def as_document(candidate: Candidate, answers: float = 0.0) -> Document:
+def as_document(candidate: Candidate) -> Document:
     """A candidate as `HybridRetriever` gives it."""
     chunk = candidate.chunk
     metadata = {
@@ -215,7 +223,6 @@ def as_document(candidate: Candidate, answers: float = 0.0) -> Document:
         "title": chunk.title,
         "section": chunk.section,
         "score": round(candidate.score, 4),
-        "answers": round(answers, 4),
     }
     return Document(page_content=chunk.text, metadata=metadata, id=str(candidate.id))
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from rag.extractive import features, sentences
+from rag.promising import features, sentences
 from rag.retriever import HybridRetriever
 from scripts.fit_retriever import FOLDS
 from scripts.retrieval_sets import Remembered, indexed, read_folder

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from rag import answerable
 from rag.evaluate import Row
-from rag.retriever import HybridRetriever, rank
+from rag.promising import promising, sentences
+from rag.retriever import HybridRetriever, as_document, rank
 from scripts.retrieval_sets import QuestionSet, Remembered, half, indexed, is_relevant, read_sets
 
 FOLDS = 5
@@ -56,7 +57,9 @@ def _ask(retriever: HybridRetriever, row: Row, answers: bool) -> Asked:
     ranked = rank(retriever.candidates(row.question))[:SHOWN]
     features = np.array([[each.cosine, each.coverage, each.unnamed] for each in ranked]).reshape(-1, 3)
     relevant = np.array([is_relevant(row, each.chunk) for each in ranked])
-    return Asked(features, relevant, answerable.features(ranked), answers)
+    passages = [as_document(candidate) for candidate in ranked[: answerable.READ]]
+    likeliest = promising(row.question, sentences(passages), retriever.embedder)
+    return Asked(features, relevant, answerable.features(ranked, likeliest), answers)
 
 
 def fit(points: Features, right: NDArray[np.bool_], weights: Features) -> tuple[Features, float]:

@@ -44,6 +44,9 @@ class Fixed:
     def search(self, query: str, k: int) -> list[Document]:
         return list(self._documents[:k])
 
+    def probability(self, query: str) -> float:
+        return 1.0
+
     def invoke(self, input: dict[str, Any]) -> dict[str, Any]:
         return {"result": "", "source_documents": []}
 

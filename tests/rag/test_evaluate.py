@@ -30,6 +30,9 @@ class Known:
     def search(self, query: str, k: int) -> list[Document]:
         return self.passages.get(query, [])[:k]
 
+    def probability(self, query: str) -> float:
+        return 0.5
+
     def invoke(self, input: dict[str, Any]) -> dict[str, Any]:
         return {"query": input["query"], **self.results[input["query"]]}
 

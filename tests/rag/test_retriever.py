@@ -17,6 +17,7 @@ from rag.answerable import probability
 from rag.cancel import Cancelled, CancelToken, scope
 from rag.chunks import Chunk
 from rag.embeddings import Embedder
+from rag.promising import Scored, Sentence
 from rag.rerank import RerankerError, open_reranker
 from rag.retriever import DEFAULT_FLOOR, Candidate, HybridRetriever, rank
 from rag.store import ChunkStore, Page, Source, open_store
@@ -92,7 +93,6 @@ def test_a_document_carries_its_text_and_place(build: Build) -> None:
     assert document.id == str(document.metadata["id"])
     score = document.metadata.pop("score")
     assert 0.5 < score <= 1
-    assert 0.5 < document.metadata.pop("answers") <= 1
     document.metadata.pop("id")
     assert document.metadata == {
         "source": "a.pdf",
@@ -114,13 +114,22 @@ def test_the_floor_acts_on_invoke_and_not_on_search(build: Build) -> None:
     assert retriever.invoke("When does the museum open?")
 
 
+def test_how_probable_an_answer_is(build: Build) -> None:
+    retriever = build()
+    assert retriever.probability("When does the museum open?") > 0.5
+    assert retriever.probability("What is the boiling point of tungsten hexafluoride?") < DEFAULT_FLOOR
+
+
 def test_a_report_of_another_year_does_not_answer() -> None:
     report = chunk("a.txt", "Capital expenditure was 51 million.")
     asked = {Word("2017", frozenset(["2017"])): 0.5, Word("expenditure", frozenset(["expenditur"])): 0.5}
 
+    likeliest = [Scored(Sentence(report.text, 1, 0), 5.0, coverage=0.5, together=0.5, cosine=0.6)]
+
     def judged(header: str) -> float:
         held = frozenset(["expenditur", *header.split()])
-        return probability([Candidate(1, replace(report, header=header), 0.6, 0.5, held=held, asked=asked)])
+        found = [Candidate(1, replace(report, header=header), 0.6, 0.5, held=held, asked=asked)]
+        return probability(found, likeliest)
 
     assert judged("Norvex 2018") < DEFAULT_FLOOR < judged("Norvex")
 
