@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import chain, zip_longest
 from typing import NamedTuple, Protocol, runtime_checkable
@@ -33,7 +34,7 @@ from rag.store import ChunkStore, Hit
 from rag.terms import ENGLISH, Word, coverage, idf, language_of, term_set, term_weights
 
 DEFAULT_FLOOR = 0.25  # refuses two thirds of what the documents only come near to; see docs/retrieval.md
-CANDIDATES = 50  # from each of the two searches
+CANDIDATES = 40  # from each of the two searches
 RERANKED = 20  # passages that a reranker reads
 _COSINE, _COVERAGE, _UNNAMED, _BIAS = 4.0, 4.0, 0.45, -5.2  # fitted by scripts/fit_retriever.py
 _LEAST = 0.05  # score of a passage that is shown beside the best one, if there is a floor
@@ -95,14 +96,15 @@ class HybridRetriever(BaseRetriever):
 
     def search(self, query: str, k: int) -> list[Document]:
         """The k best passages, best first, whatever their score; of a comparison, each side's in turn."""
-        return self._documents(self._rankings(query), k)
+        return self._documents(self._rankings(query, k), k)
 
-    def _rankings(self, query: str) -> list[Ranking]:
-        return [Ranking(side, rank(self.candidates(side))) for side in sides(query) or [query]]
+    def _rankings(self, query: str, k: int) -> list[Ranking]:
+        most = max(RERANKED, k)
+        return [Ranking(side, rank(self.candidates(side), most)) for side in sides(query) or [query]]
 
     def probability(self, query: str) -> float:
         """That the documents answer, 0 to 1; of a comparison, one side of it."""
-        return max(map(self._probability, self._rankings(query)))
+        return max(map(self._probability, self._rankings(query, self.k)))
 
     def _probability(self, ranking: Ranking) -> float:
         passages = [as_document(candidate) for candidate in ranking.ranked[: answerable.READ]]
@@ -120,23 +122,26 @@ class HybridRetriever(BaseRetriever):
         """What the two searches found, in no particular order; empty for a query without a word."""
         if not query.strip():
             return []
-        vector = _unit(np.asarray(self.embedder.embed_query(query), dtype=np.float32))
-        current().raise_if_cancelled()
-        dense = self.store.search_vector(vector, CANDIDATES, self.within)
-        return _candidates(query, dense, self.store.search_text(query, CANDIDATES, self.within))
+        with ThreadPoolExecutor(1) as beside:  # the one search while the question is embedded
+            sparse = beside.submit(self.store.search_text, query, CANDIDATES, self.within)
+            vector = _unit(np.asarray(self.embedder.embed_query(query), dtype=np.float32))
+            current().raise_if_cancelled()
+            dense = self.store.search_vector(vector, CANDIDATES, self.within)
+            held = {hit.id: _held(hit.chunk) for hit in dense}
+        return _candidates(query, dense, sparse.result(), held)
 
     def _get_relevant_documents(
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun
     ) -> list[Document]:
-        rankings = self._rankings(query)
+        rankings = self._rankings(query, self.k)
         answered = [each for each in rankings if not self.floor or self._probability(each) >= self.floor]
         documents = self._documents(answered, self.k)
         least = min(_LEAST, self.floor)
         return documents[:1] + [each for each in documents[1:] if each.metadata["score"] >= least]
 
 
-def rank(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """By score, best first, each passage once: no copy from another file, no neighbour that is mostly it."""
+def rank(candidates: Sequence[Candidate], most: int) -> list[Candidate]:
+    """The `most` best, each passage once: no copy from another file, no neighbour that is mostly it."""
     kept: list[Candidate] = []
     texts: set[str] = set()
     places: dict[str, list[Chunk]] = {}  # source → what the kept ones show, copies in other files included
@@ -149,6 +154,8 @@ def rank(candidates: Sequence[Candidate]) -> list[Candidate]:
         if text not in texts:
             kept.append(candidate)
             texts.add(text)
+        if len(kept) == most:
+            break
     return kept
 
 
@@ -160,11 +167,14 @@ def _in_turn(rankings: Sequence[Sequence[Candidate]]) -> list[Candidate]:
     return list(found.values())
 
 
-def _candidates(query: str, dense: Sequence[Hit], sparse: Sequence[Hit]) -> list[Candidate]:
+def _candidates(
+    query: str, dense: Sequence[Hit], sparse: Sequence[Hit], held: dict[int, frozenset[str]]
+) -> list[Candidate]:
+    """`held`: the terms of the dense ones."""
     chunks = {hit.id: hit.chunk for hit in (*dense, *sparse)}
     cosines = {hit.id: hit.score for hit in dense}
     lowest = min(cosines.values(), default=0.0)  # what only BM25 found is at most this near
-    held = {id: _held(chunk) for id, chunk in chunks.items()}
+    held |= {id: _held(chunk) for id, chunk in chunks.items() if id not in held}
     # Over the candidates only: those have to be told apart, and a rare term's chunks are all among them.
     asked = term_weights(query, held.values())
     unnamed = _unnamed(asked, {chunk.source: chunk for chunk in chunks.values()})

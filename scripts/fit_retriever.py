@@ -54,7 +54,7 @@ def ask(given: QuestionSet, embedder: Remembered) -> tuple[list[Asked], list[Ask
 
 
 def _ask(retriever: HybridRetriever, row: Row, answers: bool) -> Asked:
-    ranked = rank(retriever.candidates(row.question))[:SHOWN]
+    ranked = rank(retriever.candidates(row.question), SHOWN)
     features = np.array([[each.cosine, each.coverage, each.unnamed] for each in ranked]).reshape(-1, 3)
     relevant = np.array([is_relevant(row, each.chunk) for each in ranked])
     passages = [as_document(candidate) for candidate in ranked[: answerable.READ]]

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 import rag.terms as terms_module
 from rag.chunks import split_documents
 from rag.evaluate import Row, evaluate
-from rag.retriever import CANDIDATES, Candidate, HybridRetriever, as_document, rank
+from rag.retriever import CANDIDATES, RERANKED, Candidate, HybridRetriever, as_document, rank
 from rag.sentences import split_sentences
 from rag.terms import ENGLISH
 from scripts.retrieval_sets import QuestionSet, Remembered, indexed, read_sets
@@ -93,8 +93,8 @@ def with_best_sentence(retriever: HybridRetriever, question: str) -> list[Docume
         best = max(np.asarray(retriever.embedder.embed_documents(sentences)) @ vector, default=0.0)
         return replace(candidate, cosine=(candidate.cosine + float(best)) / 2)
 
-    head = rank(retriever.candidates(question))[:20]
-    return [as_document(candidate) for candidate in rank([nearer(each) for each in head])]
+    head = rank(retriever.candidates(question), RERANKED)
+    return [as_document(candidate) for candidate in rank([nearer(each) for each in head], RERANKED)]
 
 
 def _plain(id: int, chunk: Any) -> Document:

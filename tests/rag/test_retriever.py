@@ -176,7 +176,7 @@ def test_ranking_keeps_the_best_of_what_overlaps(found: list[tuple[str, int, int
         Candidate(n, Chunk(source, f"{n}", start, start + length), cosine, coverage)
         for n, (source, start, length, cosine, coverage) in enumerate(found)
     ]
-    ranked = rank(candidates)
+    ranked = rank(candidates, len(candidates))
     assert {each.id for each in ranked} <= {each.id for each in candidates}
     assert [each.score for each in ranked] == sorted((each.score for each in ranked), reverse=True)
     if candidates:

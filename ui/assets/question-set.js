@@ -183,7 +183,7 @@ function add(rows) {
 export function showProposed(rows) {
   offered.hidden = false;
   if (!rows.length) {
-    offered.replaceChildren(el("p", { class: "empty" }, "Parley found nothing more to ask about. With a language model it finds more."));
+    offered.replaceChildren(el("p", { class: "empty" }, "Parley found nothing more to ask about. Write questions yourself, or add documents."));
     return;
   }
   const ticks = rows.map((row) => ({ row, box: el("input", { type: "checkbox", checked: true }) }));
