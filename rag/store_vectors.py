@@ -75,6 +75,8 @@ class VectorIndex:
         """(id, cosine) of the `k` nearest, best first; with `only`, of these ids."""
         row = np.ascontiguousarray(vector, dtype=np.float32).reshape(1, -1)
         selector = None if only is None else self._faiss.IDSelectorBatch(only)
+        # Of this thread: threads that wait for each other take longer as soon as anything else runs.
+        self._faiss.omp_set_num_threads(1)
         with self._lock:
             wanted = min(k, self._index.ntotal if only is None else len(only))
             scores, ids = self._index.search(row, max(wanted, 1), params=self._params(_LOOKED_INTO, selector))
