@@ -33,8 +33,9 @@ def make(request: pytest.FixtureRequest) -> Callable[..., Reader]:
 
 @pytest.fixture
 def pool() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(4) as pool:
-        yield pool
+    pool = ThreadPoolExecutor(4)
+    yield pool
+    pool.shutdown(wait=False)  # where a test failed, a job ends only with its reader
 
 
 class Pipe:
@@ -64,7 +65,15 @@ class Pipe:
 
 
 def processes() -> list[psutil.Process]:
-    return [child for child in psutil.Process().children() if "extract.py" in " ".join(child.cmdline())]
+    return [child for child in psutil.Process().children() if "extract.py" in command_of(child)]
+
+
+def command_of(process: psutil.Process) -> str:
+    """Empty where it has ended."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.NoSuchProcess:  # also a zombie
+        return ""
 
 
 def end(process: psutil.Process, how: signal.Signals = signal.SIGKILL) -> None:
