@@ -132,6 +132,8 @@ def _follow(question: str, topic: Topic) -> tuple[str, Topic]:
         return _with_subject(text, pronoun, topic, language)
     if _continues(text, language) and not _is_fragment(text, language) and topic.subject:
         return f"{text} ({topic.subject})", Topic(_subject(text, language) or topic.subject, text)
+    if parallel := _in_place_of_another(_without_opener(text, language), topic.question):
+        return parallel, Topic(_subject(parallel, language) or topic.subject, parallel)
     named = _subject(_without_opener(text, language), language)
     concrete = any(word in DETERMINERS or word[0].isupper() for word in named.split())
     return f"{text} ({topic.question})", Topic(named if concrete else topic.subject, topic.question)
@@ -202,7 +204,26 @@ def _continues(text: str, language: Language) -> bool:
     rest = _without_opener(text, language)
     if len(rest) == len(text) or re.match(r"(?:so|ok|okay|also)\b", text, re.IGNORECASE):
         return False
-    return len(_content(rest, language)) < 3 and not _names(rest)
+    return len(_content(rest, language)) < 3 and not _names(rest) and not _is_whole(rest, language)
+
+
+def _is_whole(clause: str, language: Language) -> bool:
+    """Whether it says of what it asks what: "when does the café open", but not "how much is the entrance fee"."""
+    if language is not ENGLISH:
+        return False
+    words = [word.casefold() for word in _WORD.findall(clause)]
+    named = next((p for p in _phrases(clause) if p.split()[0].casefold() in {"the", "a", "an"}), "")
+    return bool(named) and words[-1] not in ENGLISH.function and not named.casefold().endswith(words[-1])
+
+
+def _in_place_of_another(text: str, question: str) -> str:
+    """ "of the grinder?" after "How long is the warranty of the kettle?": that question of the grinder; or ""."""
+    match = re.fullmatch(r"(\w+)\s+([^?!.,]+)[?!.]*", text.strip())
+    if not match or match[1].casefold() not in PREPOSITIONS:
+        return ""
+    asked = rf"\b({re.escape(match[1])})\s+((?:the|an?|my|our)\s+)?[\w'’-]+(?:\s+[\w'’-]+)*?(?=[?!.,]*$)"
+    replaced, count = re.subn(asked, lambda found: f"{found[1]} {match[2]}", question, flags=re.IGNORECASE)
+    return replaced if count == 1 else ""
 
 
 def _without_opener(text: str, language: Language) -> str:

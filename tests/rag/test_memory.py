@@ -191,6 +191,8 @@ COMPLETE = [
     "Where do penguins live?",
     "Who won the election?",
     "What's the weather like in May?",
+    "And when does the café open?",
+    "And is the playground open in winter?",
 ]
 
 BEFORE = [
@@ -213,6 +215,26 @@ def test_a_follow_up_carries_its_subject(
 ) -> None:
     standalone = contextualize(question, messages(turns))
     assert all(term.casefold() in standalone.casefold() for term in terms), standalone
+
+
+@pytest.mark.parametrize(
+    ("before", "question", "expected"),
+    [
+        (
+            "How long is the warranty of the AquaFlow 200?",
+            "And of the grinder?",
+            "How long is the warranty of the grinder?",
+        ),
+        (
+            "When does the garden open on Mondays?",
+            "And on Sundays?",
+            "When does the garden open on Sundays?",
+        ),
+        ("When does the garden open?", "And of the shop?", "And of the shop? (When does the garden open?)"),
+    ],
+)
+def test_what_is_asked_of_another_thing_takes_its_place(before: str, question: str, expected: str) -> None:
+    assert contextualize(question, messages([(before, "So.")])) == expected
 
 
 @pytest.mark.parametrize("turns", BEFORE)
