@@ -138,6 +138,8 @@ def correction(text: str, asked: str, last: str, answer: str) -> Correction | No
     if _REPEAT.fullmatch(bare) or _REPEAT.fullmatch(_opened(bare)[0] or "-"):
         return Correction("repeat", last)
     said = _said(bare)
+    if not _words(said.new):  # a comma is nothing new
+        said = replace(said, new="")
     if said.old and not said.new:
         return Correction("other", last, old=said.old)
     if _OTHER.fullmatch(bare) or _OTHER.fullmatch(said.new):

@@ -208,7 +208,7 @@ def _continues(text: str, language: Language) -> bool:
 
 
 def _is_whole(clause: str, language: Language) -> bool:
-    """Whether it says of what it asks what: "when does the café open", but not "how much is the entrance fee"."""
+    """Whether it names what it asks about: "when does the café open", but not "how much is the fee"."""
     if language is not ENGLISH:
         return False
     words = [word.casefold() for word in _WORD.findall(clause)]
@@ -217,7 +217,7 @@ def _is_whole(clause: str, language: Language) -> bool:
 
 
 def _in_place_of_another(text: str, question: str) -> str:
-    """ "of the grinder?" after "How long is the warranty of the kettle?": that question of the grinder; or ""."""
+    """ "of the grinder?" after "What is the price of the kettle?": that question of the grinder; or ""."""
     match = re.fullmatch(r"(\w+)\s+([^?!.,]+)[?!.]*", text.strip())
     if not match or match[1].casefold() not in PREPOSITIONS:
         return ""

@@ -73,6 +73,10 @@ def test_the_noun_phrases_of_a_question(question: str, found: list[str]) -> None
     assert all(question[each.start : each.end] == each.text for each in phrases(question))
 
 
+def test_a_comma_is_nothing_that_was_meant_instead() -> None:
+    assert contextualize("i meant , not other one", messages([("what other one", "")])) == "what other one"
+
+
 @given(st.text(max_size=60), st.text(max_size=60), st.text(max_size=60))
 @settings(max_examples=200, deadline=None)
 def test_any_text_is_survived(said: str, asked: str, answer: str) -> None:
