@@ -149,8 +149,21 @@ def evaluate_on(
     from measuring import Plan, measure
     from reporting import as_result
 
+    _look_for_documents(engines, rows)
     plan = Plan(rows, changes=changes or {}, spoken=spoken, noise=noise)
     return as_result(measure(engines, plan, progress))
+
+
+def _look_for_documents(engines: Engines, rows: Sequence[Row]) -> None:
+    """Say before all is measured if the questions are about other documents than those in the index."""
+    store, _ = engines.library.get()
+    wanted = {row.source for row in rows if row.source}
+    if wanted and not any(store.find_source(source) for source in wanted):
+        log.warning(
+            "None of the documents that the questions are about is in the index (%s, …). Name their folder "
+            "with --corpus.",
+            min(wanted),
+        )
 
 
 def _aloud(done: Done) -> Iterator[tuple[str, str]]:

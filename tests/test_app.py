@@ -211,6 +211,16 @@ def test_eval_takes_a_table_compares_and_says_what_to_change(
     assert "x.txt" in printed
 
 
+@pytest.mark.parametrize(("source", "warned"), [("theirs.txt", True), ("hours.txt", False)])
+def test_eval_says_at_once_that_the_questions_are_about_other_documents(
+    run: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture, source: str, warned: bool
+) -> None:
+    questions = tmp_path / "questions.csv"
+    questions.write_text(f"question,source\nWhen does the boat leave?,{source}\nHow deep is it?,x.txt\n")
+    assert run("eval", str(questions))["questions"] == 2
+    assert ("--corpus" in caplog.text and "theirs.txt" in caplog.text) == warned
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
