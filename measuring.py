@@ -167,7 +167,8 @@ def hearing_advice(typed: Run, spoken: Run) -> list[Advice]:
     if wer < MANY_ERRORS and lost < LARGE_LOSS * len(typed.measured):
         return []
     name = spoken.recogniser
-    text = f"{100 * wer:.0f} % of the spoken words were misheard by {name}, which cost {lost} questions."
+    cost = "1 question" if lost == 1 else f"{lost} questions"
+    text = f"{100 * wer:.0f} % of the spoken words were misheard by {name}, which cost {cost}."
     better = best() if name in _WEAK else _BETTER.get(name, "")
     if not better:
         text += " Speak nearer to the microphone, or in less noise; a headset helps most."

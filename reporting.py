@@ -5,8 +5,7 @@ It measures nothing, and knows neither where the values are shown nor where they
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -68,37 +67,117 @@ def _misses(run: Run) -> list[Values]:
 
 
 def as_text(result: Values) -> str:
-    """What `eval` prints for people, from what it prints for programs."""
-    lines = [_line(name, value) for name, value in result.items() if name not in _LATER]
+    """What `eval` prints for people, from what it prints for programs, in the page's words."""
+    lines = [_count(result["questions"]), "", *_table(_columns(result))]
     if compared := result.get("compared"):
-        changed = ", ".join(f"{name}={value}" for name, value in compared["changed"].items())
+        changed = _changed(compared)
         lines += ["", f"With {changed} (the interval holds 95 of 100 samples of such questions):"]
         lines += [_difference_line(each) for each in compared["differences"]]
         if spoken := compared.get("spoken"):
-            lines += ["", f"With {changed}, spoken:"]
+            lines += ["", f"With {changed}, aloud:"]
             lines += [_difference_line(each) for each in spoken["differences"]]
     if result["advice"]:
         lines += ["", "What to change:", *(f"- {_advice_line(each)}" for each in result["advice"])]
+    if misses := result["misses"]:
+        lines += ["", f"Misses ({len(misses)}):", *map(_miss_line, misses[:_LISTED])]
+        lines += [f"and {len(misses) - _LISTED} more"] if len(misses) > _LISTED else []
     return "\n".join(lines) + "\n"
 
 
-_LATER = {"compared", "advice", "misses"}
+_LISTED = 20  # misses
+_NAMES = {  # as the page has them
+    "recall@1": "Right passage first",
+    "recall@4": "… among the first 4",
+    "recall@5": "… among the first 5",
+    "recall@10": "… among the first 10",
+    "mrr": "Mean reciprocal rank",
+    "answer_contains": "Answer as expected",
+    "refused: answerable": "Refused, though answerable",
+    "refused: unanswerable": "Refused, as it should be",
+    "p50_ms": "Time to the answer (median)",
+    "p95_ms": "… of the slowest 5 %",
+    "wer": "Words misheard",
+    "hearing_p50_ms": "Time to hear it (median)",
+}
+_KINDS = {
+    "not indexed": "its document is not in the index",
+    "not found": "its document was not found",
+    "wrong place": "another place of the document was found",
+    "too low": "found too late",
+    "under the floor": "found, but scored too low",
+    "not in the answer": "found, but not in the answer",
+    "refused": "refused",
+    "invented": "answered, though the documents do not say",
+}
+_VERDICTS = {"same": "the same", "unclear": "not more than chance", "too few": "too few questions"}
 
 
-def _line(name: str, value: Any) -> str:
-    return f"{name:16} {json.dumps(value)}"
+def _count(questions: int) -> str:
+    return "One question." if questions == 1 else f"{questions} questions."
+
+
+def _changed(compared: Values) -> str:
+    return ", ".join(f"{name}={value}" for name, value in compared["changed"].items())
+
+
+def _columns(result: Values) -> Iterator[tuple[str, Values]]:
+    """A heading and the figures below it, for every way in which the questions were asked."""
+    both = [("Now", result)]
+    if compared := result.get("compared"):
+        both.append((_changed(compared), compared))
+    for name, figures in both:
+        yield name, _flat(figures)
+        if spoken := figures.get("spoken"):
+            noise = "" if spoken["noise_db"] is None else f" ({spoken['noise_db']:g} dB)"
+            yield f"{name}, aloud{noise}", _flat(spoken)
+
+
+def _flat(figures: Values) -> Values:
+    """The figures under the names that comparisons have for them."""
+    recall = {f"recall@{k}": value for k, value in figures["recall"].items()}
+    refused = {f"refused: {name}": value for name, value in figures["abstained"].items()}
+    return {**figures, **recall, **refused}
+
+
+def _table(columns: Iterable[tuple[str, Values]]) -> Iterator[str]:
+    """A line for each figure that is known in one of the columns."""
+    heads, figures = zip(*columns, strict=True)
+    widths = [max(len(head), 8) + 2 for head in heads]
+    if len(heads) > 1:
+        yield _cells("", heads, widths)
+    for name, label in _NAMES.items():
+        if any(column.get(name) is not None for column in figures):
+            yield _cells(label, [_amount(name, column.get(name)) for column in figures], widths)
+
+
+def _cells(label: str, cells: Sequence[str], widths: Sequence[int]) -> str:
+    return f"{label:28}" + "".join(f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True))
+
+
+def _amount(figure: str, value: float | None) -> str:
+    if value is None:
+        return "–"
+    if figure.endswith("_ms"):
+        return f"{value:.0f} ms" if abs(value) < 1000 else f"{value / 1000:.1f} s"
+    return f"{value:.3f}" if figure == "mrr" else f"{round(100 * value, 1):g} %"
 
 
 def _difference_line(each: Values) -> str:
-    interval = f"[{each['low']:+.4g}, {each['high']:+.4g}]"
-    values = f"{each['first']:.4g} → {each['second']:.4g}"
-    return f"{each['figure']:24} {values:18} {interval:20} {each['verdict']}"
+    name = each["figure"]
+    first, second = (_amount(name, each[key]) for key in ("first", "second"))
+    low, high = ("+" * (each[key] > 0) + _amount(name, each[key]) for key in ("low", "high"))
+    verdict = _VERDICTS.get(each["verdict"], each["verdict"])
+    return f"{_NAMES.get(name, name):28}{f'{first} → {second}':22}{f'[{low}, {high}]':24}{verdict}"
 
 
 def _advice_line(each: Values) -> str:
     if not each["setting"] or not each["value"]:
         return str(each["text"])
     return f"{each['text']} Try --{each['setting'].replace('_', '-')} {each['value']}."
+
+
+def _miss_line(each: Values) -> str:
+    return f"- {each['question']} ({_KINDS[each['kind']]})"
 
 
 def as_record(report: Report) -> Values:

@@ -7,13 +7,16 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, cast
+from pathlib import Path
+from typing import Any, cast, get_args
 
 import pytest
 
+import app
 from commands import index
 from engines import EngineError, Engines
 from measuring import PATIENCE, Plan, Report, hearing_advice, measure, parse_changes, parse_comparison
+from rag.advice import Kind
 from rag.cancel import Cancelled, CancelToken, scope
 from rag.questions import Row
 from reporting import as_record, as_result, as_text
@@ -84,6 +87,36 @@ def test_two_settings_are_measured_side_by_side(engines: Engines) -> None:
     assert engines.retriever().k == 4
 
 
+def test_people_read_lines_in_the_pages_words_and_the_misses(engines: Engines) -> None:
+    gone = [replace(ROWS[2], id=f"gone-{n}", question=f"How deep is harbour {n}?") for n in range(22)]
+    text = as_text(as_result(measure(engines, Plan([*ROWS[:2], ROWS[3], *gone]))))
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    assert lines[0] == "25 questions."
+    assert {"Right passage first 8.3 %", "Refused, as it should be 100 %"} <= set(lines)
+    assert "- How deep is harbour 0? (its document is not in the index)" in lines
+    assert sum(line.startswith("- How deep") for line in lines) == 20
+    assert lines[-1] == "and 2 more"
+    assert not set('{}"') & set(text)
+
+
+def test_the_text_has_a_column_for_every_way_of_asking(spoken: Report) -> None:
+    lines = as_text(as_result(spoken)).splitlines()
+    heads = "Now Now, aloud (20 dB) floor=1 floor=1, aloud (20 dB)"
+    assert " ".join(lines[2].split()) == heads
+    misheard = next(line for line in lines if line.startswith("Words misheard"))
+    assert misheard.split()[2] == "–", "nothing is misheard of what is typed"
+    assert misheard.count("%") == 2
+
+
+def test_every_kind_of_miss_is_told_in_the_pages_words(engines: Engines) -> None:
+    page = (Path(app.__file__).parent / "ui/assets/evaluation-result.js").read_text()
+    result = as_result(measure(engines, Plan(ROWS[:1])))
+    for kind in get_args(Kind):
+        text = as_text(result | {"misses": [{"id": "a", "question": "Why?", "kind": kind}]})
+        words = text.splitlines()[-1].removeprefix("- Why? (").removesuffix(")")
+        assert f'"{words}"' in page
+
+
 def test_spoken_questions_have_figures_of_their_own_and_the_loss(spoken: Report) -> None:
     result = as_result(spoken)
     heard = result["spoken"]
@@ -109,12 +142,15 @@ def test_the_same_way_of_asking_is_compared(spoken: Report) -> None:
         assert refused["second"] == 1.0
         recall = next(each for each in differences if each["figure"] == "recall@4")
         assert recall["verdict"] == "same", "the floor does not change what is found"
-    assert "With floor=1, spoken" in as_text(as_result(spoken))
+    assert "With floor=1, aloud" in as_text(as_result(spoken))
 
 
 def test_a_weak_recogniser_is_advised_against_where_it_costs(spoken: Report) -> None:
     typed, heard = spoken.runs[:2]
     assert hearing_advice(typed, replace(heard, errors=0, measured=typed.measured)) == []
+    lost = [replace(heard.measured[0], contains=False, found=(False,) * 10), typed.measured[1]]
+    (advice,) = hearing_advice(typed, replace(heard, measured=lost))
+    assert "which cost 1 question." in advice.text
     (advice,) = hearing_advice(typed, replace(heard, errors=heard.words // 2))
     assert (advice.kind, advice.setting) == ("misheard", "asr")
     assert advice.value.startswith("faster-whisper")
