@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import random
 import re
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from rag.evaluate import Row
 from rag.evidence import FEATURES, LEAST, Evidence
 from rag.retriever import HybridRetriever
 from rag.sentences import split_sentences
+from scripts.arguments import question_folders
 from scripts.fit_retriever import fit
 from scripts.retrieval_sets import Remembered, indexed, read_folder
 
@@ -169,6 +169,4 @@ def main(folders: Sequence[Path]) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 2:
-        sys.exit(__doc__)
-    main([Path(argument) for argument in sys.argv[1:]])
+    main(question_folders(__doc__))

@@ -8,7 +8,6 @@ Each FOLDER holds `questions.jsonl`, in the form that `eval` reads, with answers
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 
 from rag.promising import features, sentences
 from rag.retriever import HybridRetriever
+from scripts.arguments import question_folders
 from scripts.fit_retriever import FOLDS
 from scripts.retrieval_sets import Remembered, indexed, read_folder
 
@@ -107,6 +107,4 @@ def main(folders: Sequence[Path]) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 2:
-        sys.exit(__doc__)
-    main([Path(argument) for argument in sys.argv[1:]])
+    main(question_folders(__doc__))

@@ -9,7 +9,6 @@ same, and so do the questions that its documents answer and those that they do n
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from rag import answerable
 from rag.evaluate import Row
 from rag.promising import promising, sentences
 from rag.retriever import HybridRetriever, as_document, rank
+from scripts.arguments import question_folders
 from scripts.retrieval_sets import QuestionSet, Remembered, half, indexed, is_relevant, read_sets
 
 FOLDS = 5
@@ -135,6 +135,4 @@ def main(folders: Sequence[Path]) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 2:
-        sys.exit(__doc__)
-    main([Path(argument) for argument in sys.argv[1:]])
+    main(question_folders(__doc__))

@@ -6,7 +6,7 @@ whose first row is its head, and what stands between "::: columns" and ":::" is 
 
 from __future__ import annotations
 
-import sys
+import argparse
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +120,8 @@ def make(target: Path) -> None:
 
 
 if __name__ == "__main__":
-    destination = Path(sys.argv[1]) if len(sys.argv) > 1 else TARGET
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("destination", type=Path, nargs="?", default=TARGET)
+    destination = parser.parse_args().destination
     make(destination)
     print(f"wrote {destination}")

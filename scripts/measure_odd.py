@@ -8,6 +8,7 @@ prints what became of the files as one JSON object.
 
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
 import sys
@@ -17,14 +18,19 @@ from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
 
+from scripts.arguments import existing_folder
+
 ROOT = Path(__file__).resolve().parent.parent
 KILLS = 3
 
 
-def main(folders: list[str]) -> int:
-    files = [path for folder in folders for path in Path(folder).rglob("*") if path.is_file()]
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("folders", nargs="+", type=existing_folder, metavar="FOLDER")
+    folders: list[Path] = parser.parse_args().folders
+    files = [path for each in folders for path in each.rglob("*") if path.is_file()]
     with tempfile.TemporaryDirectory(prefix="parley-odd-") as data:
-        corpus = [argument for folder in folders for argument in ("--corpus", folder)]
+        corpus = [argument for each in folders for argument in ("--corpus", str(each))]
         command = [
             sys.executable,
             str(ROOT / "app.py"),
@@ -75,4 +81,4 @@ def _kill_readers(program: psutil.Process) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -18,6 +18,8 @@ from collections.abc import Iterator, Sequence
 from itertools import cycle, islice
 from pathlib import Path
 
+from scripts.arguments import existing_folder
+
 APP = Path(__file__).parent.parent / "app.py"
 PAGE = 3000  # characters
 FILE = 100  # pages
@@ -74,7 +76,7 @@ def index(corpus: Path, data: Path) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER")
+    parser.add_argument("folders", nargs="+", type=existing_folder, metavar="FOLDER")
     parser.add_argument("--pages", type=int, default=300)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:

@@ -27,6 +27,7 @@ from rag.evaluate import Row, evaluate
 from rag.retriever import CANDIDATES, RERANKED, Candidate, HybridRetriever, as_document, rank
 from rag.sentences import split_sentences
 from rag.terms import ENGLISH
+from scripts.arguments import question_folders
 from scripts.retrieval_sets import QuestionSet, Remembered, indexed, read_sets
 
 CUTS = ("1", "4")
@@ -201,6 +202,4 @@ def main(folders: Sequence[Path]) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 2:
-        sys.exit(__doc__)
-    main([Path(argument) for argument in sys.argv[1:]])
+    main(question_folders(__doc__))

@@ -35,6 +35,7 @@ from rag.retriever import CANDIDATES, HybridRetriever
 from rag.sentences import split_sentences
 from rag.store import Page, Source
 from rag.store_local import LocalStore
+from scripts.arguments import question_folder
 
 SHORTEST = 40  # characters of a sentence; what is shorter is a heading or a number
 CHUNK = 900  # characters of a chunk's text, about
@@ -263,7 +264,7 @@ def alone(work: Callable[..., R], *args: object) -> R:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER")
+    parser.add_argument("folders", nargs="+", type=question_folder, metavar="FOLDER")
     parser.add_argument("--chunks", nargs="+", type=int, default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--index", type=Path)
     options = parser.parse_args()
