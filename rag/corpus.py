@@ -40,6 +40,7 @@ from rag.corpus_status import (
     Statuses,
     Step,
     collections,
+    why_empty,
 )
 from rag.corpus_sync import Sync
 from rag.documents import DocumentError, load_url
@@ -379,8 +380,10 @@ class Corpus:
         known = self.collections()
         found = next((one for one in known if one.name.casefold() == name.casefold()), None)
         if found is None:
-            names = f"There are: {', '.join(one.name for one in known)}." if known else "There is none yet."
-            raise CorpusError(f"There is no collection {name}. {names}")
+            names = (
+                f"There are: {', '.join(one.name for one in known)}." if known else "Nothing is indexed yet."
+            )
+            raise CorpusError(f"There is no collection {name}{why_empty(name)}. {names}")
         originals = self._copied().get(found.origin, ())
         return self._store.documents(origin=found.origin) | self._store.documents(locations=originals)
 

@@ -121,6 +121,13 @@ def collections(folders: Iterable[str], filled: AbstractSet[str]) -> list[Collec
 
 
 _LABELS = {UPLOAD: "Uploads", URL: "Web pages"}
+_EMPTY = {"uploads": "no file was added on the page yet", "web pages": "no web page was added yet"}
+
+
+def why_empty(name: str) -> str:
+    """Of a collection that is not there: what would make it; nothing for a name that no one knows."""
+    reason = _EMPTY.get(name.casefold())
+    return f": {reason}" if reason else ""
 
 
 def _names(folder: str) -> Iterator[str]:

@@ -41,6 +41,15 @@ def test_folders_and_uploads(place: Place) -> None:
         place.corpus.documents_in("c")
 
 
+def test_a_collection_that_is_always_known_says_why_it_is_empty(place: Place) -> None:
+    with pytest.raises(CorpusError, match=r"Uploads: no file was added on the page yet\. Nothing is indexed"):
+        place.corpus.documents_in("Uploads")
+    place.write("a/one.txt", PARAGRAPH)
+    place.counts("a")
+    with pytest.raises(CorpusError, match=r"web pages: no web page was added yet\. There are: a\."):
+        place.corpus.documents_in("web pages")
+
+
 def test_a_copy_is_found_in_its_own_collection(place: Place) -> None:
     place.write("a/one.txt", PARAGRAPH)
     place.write("b/same.txt", PARAGRAPH)
