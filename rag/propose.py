@@ -124,6 +124,9 @@ _UNIT = (
     r"|miles?|yards?|years?|months?|weeks?|days?|hours?|minutes?|seconds?|tonnes?|tons?|kilograms?|pounds?"
     r"|litres?|liters?|degrees?|hectares?|acres?)"
 )
+_SPAN = r"(?:years?|months?|weeks?|days?|hours?|minutes?)"
+_MEASURE = r"(?:litres?|liters?|l|ml|kilograms?|kg|grams?|g|pounds?|tonnes?|tons?)"
+_OFTEN = rf"(?P<answer>every (?:{_NUMBER} )?{_SPAN}|once an? {_SPAN})\b"
 _SUBJECT = r"(?P<subject>(?:(?:The|A|An|Our|Your|Each|Every) )?\w[\w’'&.-]*(?: [\w’'&-]+){0,6}?)"
 _CAPITAL = r"[A-Z][\w’'.-]*"
 _ABOUT = r"(?:(?:about|around|only|almost|nearly|exactly|at least|at most|up to|over|more than|roughly) )?"
@@ -161,6 +164,16 @@ _RULES = (
         rf"(?P<is_>is|are|was|were) {_PARTICIPLE}\b.{{0,60}}?\b(?:in|on) (?P<answer>{_DATE}|{_DAY})",
         "When {is_} {subject} {done}?",
     ),
+    _rule(
+        r"(?P<is_>is|are|was|were) (?P<done>covered|guaranteed|warranted|insured)"
+        rf"(?P<against>(?: against [\w ]{{2,30}}?)?) for {_ABOUT}(?P<answer>{_NUMBER} {_SPAN})\b",
+        "For how long {is_} {subject} {done}{against}?",
+    ),
+    _rule(rf"(?P<is_>is|are) {_PARTICIPLE}\b.{{0,30}}? {_OFTEN}", "How often {is_} {subject} {done}?"),
+    _rule(
+        rf"(?P<verb>must|should) be {_PARTICIPLE}\b.{{0,30}}? {_OFTEN}",
+        "How often {verb} {subject} be {done}?",
+    ),
     _rule(rf"(?P<verb>lasts?) {_ABOUT}(?P<answer>{_NUMBER} {_UNIT})\b", "How long {does} {subject} {verb}?"),
     _rule(rf"(?:costs?|pays?) {_ABOUT}(?P<answer>{_MONEY})", "How much {does} {subject} {verb}?"),
     _rule(
@@ -172,6 +185,10 @@ _RULES = (
         rf"(?P<verb>has|have|holds?|contains?|seats?|takes?|employs?) {_ABOUT}(?P<answer>{_NUMBER} "
         r"(?P<things>(?:[a-z][a-z-]+ )?[a-z-]+s))(?=[.,;]| (?:and|in|on|of|for|with|that|which|from|at)\b)",
         "How many {things} {does} {subject} {verb}?",
+    ),
+    _rule(
+        rf"(?P<verb>holds?|weighs?) {_ABOUT}(?P<answer>{_NUMBER} {_MEASURE})\b",
+        "How much {does} {subject} {verb}?",
     ),
     _rule(
         r"(?P<is_>is|are|was|were) (?P<answer>(?:an?|one of the) [a-z][\w’'-]*(?: [\w’'-]+){1,9}?)"
@@ -189,8 +206,9 @@ _NO_SUBJECT = re.compile(
 )
 _INSIDE = re.compile(
     r"\b(?:is|are|was|were|be|been|has|have|had|do|does|did|can|could|may|might|must|shall|should|will|would"
-    r"|opens?|closes|starts|begins|ends|leaves|departs|arrives|returns|costs|pays|holds|contains|seats|takes"
-    r"|employs|that|which|who|whom|whose|where|when|if|because|it|they|he|she|we|you|this|these|those|there)\b",
+    r"|opens?|closes|starts|begins|ends|leaves|departs|arrives|returns|costs|pays|holds|weighs|contains"
+    r"|seats|takes|employs|that|which|who|whom|whose|where|when|if|because|it|they|he|she|we|you|this|these"
+    r"|those|there)\b",
     re.IGNORECASE,
 )
 _DETERMINERS = {"The", "A", "An", "Our", "Your", "Each", "Every"}

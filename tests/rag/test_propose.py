@@ -56,6 +56,25 @@ def proposed(count: int = 20, llm: HashChat | None = None, **texts: str | list[s
             "How long does the warranty of the kettle last?",
             "two years",
         ),
+        (
+            "Your kettle is covered for three years from the day of purchase.",
+            "For how long is your kettle covered?",
+            "three years",
+        ),
+        (
+            "The heating plate is guaranteed against rust for 10 years.",
+            "For how long is the heating plate guaranteed against rust?",
+            "10 years",
+        ),
+        ("The boilers are inspected every year.", "How often are the boilers inspected?", "every year"),
+        (
+            "The filter should be replaced with a new one every six months.",
+            "How often should the filter be replaced?",
+            "every six months",
+        ),
+        ("The kettle holds 1.8 litres.", "How many litres does the kettle hold?", "1.8 litres"),
+        ("The jug holds up to 1.8 l when it is full.", "How much does the jug hold?", "1.8 l"),
+        ("The kettle weighs 2.4 kg without its base.", "How much does the kettle weigh?", "2.4 kg"),
         ("The piano is delivered on Tuesday at 9:15.", "When is the piano delivered?", "Tuesday"),
         ("Larkmoor is a museum of river life.", "What is Larkmoor?", "a museum of river life"),
     ],
@@ -78,6 +97,9 @@ def test_a_sentence_that_tells_a_fact_is_asked_about(sentence: str, question: st
         "In winter the museum closes at 16:00.",
         "The museum opens at 10:00 every day",
         "Das Museum öffnet um 10:00 Uhr.",
+        "The road is closed for 3 miles in winter.",
+        "The lamp is guaranteed for life.",
+        "Every bus is checked every now and then.",
     ],
 )
 def test_what_cannot_be_asked_by_itself_is_left_alone(sentence: str) -> None:
