@@ -102,6 +102,32 @@ def boxes_of(page: Page, kind: str) -> list[tuple[float, float, float, float]]:
     return [(left, top, right, bottom) for left, top, right, bottom in found]
 
 
+def opacity(view: Locator, kind: str) -> float:
+    """How strongly this kind of mark is drawn while nothing is spoken, to which the quotation gives way."""
+    return float(
+        view.evaluate(
+            """(view, kind) => {
+                 view.querySelector(".marked-said").replaceChildren();
+                 return getComputedStyle(view.querySelector(`.${kind}`)).opacity;
+               }""",
+            kind,
+        )
+    )
+
+
+def test_no_line_of_a_passage_is_cut_at_its_top(handbook: Site, ask: Ask) -> None:
+    handbook.script.assistant.text = "It is a fish hook of bone, nine millimetres long, in room 03. [1]"
+    page = handbook.open()
+    ask(page, "What is it?")
+    expect(page.locator("#chat .answer-done")).to_be_visible()
+    passage = page.locator("#sources .passage")
+    scrolled, line, height = passage.evaluate(
+        "(box) => [box.scrollTop, parseFloat(getComputedStyle(box).lineHeight), box.clientHeight]"
+    )
+    assert scrolled > 0  # to the quotation
+    assert (scrolled % line, height % line) == (0, 0)
+
+
 @pytest.fixture(scope="module")
 def letters() -> list[Printed]:
     return printed(SAMPLE, NUMBER)
@@ -121,6 +147,9 @@ def test_a_citation_opens_the_page_with_the_very_words_marked(
     assert enclosed(letters, boxes_of(page, "marked-passage")) == letters_of(passage)
     expect(view.locator(".unseen")).to_contain_text("Marked on this page: 3 Ten objects")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert opacity(view, "marked-quote") > 3 * opacity(view, "marked-passage")
+    if options == PHONE:  # no sliver of the chat is left beside it
+        assert view.evaluate("(node) => node.getBoundingClientRect().width === innerWidth")
     width = page.evaluate("document.querySelector('#page-view img').naturalWidth / devicePixelRatio")
     assert width >= page.evaluate("document.querySelector('#page-view img').clientWidth")
 

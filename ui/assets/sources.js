@@ -35,12 +35,20 @@ export function showSources(sources, answered = null) {
   if (sources.length) {
     const nearest = answered === false ? el("p", { class: "nearest" }, "The documents do not say. This is the nearest that was found.") : "";
     byId("sources").replaceChildren(title, nearest, el("ol", { class: "cards" }, ...sources.map(card)));
-    document.querySelectorAll("#sources .passage").forEach((passage) => scrollTo(passage, passage.querySelector("mark")));
+    document.querySelectorAll("#sources .passage").forEach((passage) => {
+      scrollTo(passage, passage.querySelector("mark"));
+      wholeLines(passage);
+    });
     showSpoken();
     return;
   }
   const text = answered === null ? "The passages that an answer rests on appear here." : "Nothing in the documents fits this question.";
   byId("sources").replaceChildren(title, el("p", { class: "empty" }, text));
+}
+
+// Scroll back to where a line begins, so that none is cut at the top.
+function wholeLines(passage) {
+  passage.scrollTop -= passage.scrollTop % parseFloat(getComputedStyle(passage).lineHeight);
 }
 
 export function showSourcesOf(turn) {
@@ -119,6 +127,7 @@ function showSaid(passage, said) {
   range.setStart(found[0].node, found[0].start);
   range.setEnd(found.at(-1).node, found.at(-1).end);
   reveal(passage, range.getBoundingClientRect(), passage.clientHeight / 4);
+  wholeLines(passage);
   paint("spoken-source", found);
 }
 
