@@ -88,9 +88,9 @@ def load_file(path: Path, source: str, *, ocr: str = "auto", hear: Hear | None =
     """
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
-        known = ", ".join(sorted(SUFFIXES))
-        remedy = _CONVERT.get(suffix, f"Save it as one of these that are: {known}.")
-        raise DocumentError(f"Files of type {suffix or '(none)'} are not read. {remedy}")
+        what = f"{suffix} files" if suffix else "files without a suffix"
+        remedy = _CONVERT.get(suffix, "Save it as PDF, Word or text.")
+        raise DocumentError(f"Parley cannot read {what}. {remedy}")
     _check_file(path, max_bytes(suffix))
     if suffix in RECORDINGS:
         return _load_recording(path, source, hear)

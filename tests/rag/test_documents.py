@@ -114,9 +114,9 @@ def test_an_empty_file_of_every_type(tmp_path: Path, suffix: str) -> None:
 @pytest.mark.parametrize(
     ("name", "data", "reason"),
     [
-        ("a.xyz", b"text", r"type \.xyz are not read\. Save it as one of .*\.pdf"),
-        ("a.doc", b"text", r"type \.doc are not read\. Save it as \.docx"),
-        ("README", b"text", r"type \(none\)"),
+        ("a.xyz", b"text", r"^Parley cannot read \.xyz files\. Save it as PDF, Word or text\.$"),
+        ("a.doc", b"text", r"cannot read \.doc files\. Save it as \.docx"),
+        ("README", b"text", "cannot read files without a suffix"),
         ("a.txt", b" \n\t \n", "only white space"),
         ("a.txt", b"%PDF-1.7\n" + bytes(100), "PDF document. Give it the right suffix"),
         ("a.txt", b"\x89PNG\r\n\x1a\n" + bytes(200), "PNG image"),

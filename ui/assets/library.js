@@ -166,6 +166,7 @@ async function refresh() {
     last = part;
     limits = { bytes: state.max_upload, files: state.max_uploads };
     input.accept = state.types.join(",");
+    input.parentElement.title = `Parley reads ${state.types.join(", ")}`;
     setVoices(state.voices);
     setEngines(state.engines);
     setUser(state.user);
