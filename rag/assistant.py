@@ -246,7 +246,10 @@ class Assistant:
                 turn.run(responder, told)
             if not turn.documents and (nearest := tuple(self._nearest(turn.standalone, collection))):
                 emit(Nearest(nearest))
-            emit(turn.done())
+            done = turn.done()
+            if collection and not done.answered:  # else it reads as if all documents had been searched
+                emit(Notice(f"Only the collection “{collection}” was searched."))
+            emit(done)
 
         return Answer(work)
 

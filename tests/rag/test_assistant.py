@@ -105,14 +105,17 @@ def test_where_the_documents_do_not_say_the_nearest_is_told() -> None:
 
     history = [HumanMessage("When does the garden open?"), AIMessage("At nine. [1]")]
     assistant = Assistant(lambda _: silent, lambda _: silent, nearest=nearest)
-    *_, last, done = assistant.answer("And when does it close?", history, collection="handbooks")
+    *_, last, limit, done = assistant.answer("And when does it close?", history, collection="handbooks")
     assert last == Nearest((GARDEN,))
+    assert limit == Notice("Only the collection “handbooks” was searched.")
     assert isinstance(done, Done)
     assert (done.answered, done.confidence) == (False, 0.0)
     assert asked == [("And when does the garden close?", "handbooks")]
     found = quoting(Scripted("At nine. [1]"))
-    events = list(Assistant(lambda _: found, lambda _: found, nearest=nearest).answer("When?"))
-    assert not any(isinstance(event, Nearest) for event in events)
+    answered = Assistant(lambda _: found, lambda _: found, nearest=nearest)
+    events = list(answered.answer("When?", collection="handbooks"))
+    assert not any(isinstance(event, Nearest | Notice) for event in events)
+    assert not any(isinstance(event, Notice) for event in ask(silent)), "all were searched"
 
 
 def test_a_models_sentences_are_cited() -> None:
