@@ -70,6 +70,9 @@ def test_an_uploaded_set_is_measured_and_a_miss_is_opened_with_one_click(site: S
     run(page)
     expect(page.locator(".summary")).to_contain_text("33.3 % of the questions")
     expect(page.locator(".figures")).to_contain_text("Right passage first")
+    refused = page.locator(".figures tr", has_text="Refused, though answerable")
+    expect(refused.locator("td").first).to_contain_text(" % of 1")  # one row alone says that it is answerable
+    expect(page.locator(".figures")).not_to_contain_text("Refused, as it should be")  # no row is about that
     (trial,) = site.script.evaluation.trials
     assert [row.question for row in trial.rows] == [row.question for row in ROWS]
     assert (site.script.data / "questions" / "mine.jsonl").exists()
@@ -311,7 +314,7 @@ def test_with_real_engines_and_the_sample_documents(browser: Browser, tmp_path: 
         answered = "6 questions, answered by quotations"
         expect(page.locator(".result .summary")).to_contain_text(answered, timeout=PAGE_WAIT)
         refused = page.locator(".figures tr", has_text="Refused, though answerable")
-        expect(refused.locator("td")).to_have_text(["0 %", "100 %"])
+        expect(refused.locator("td")).to_have_text(["0 % of 6", "100 % of 6"])
         page.get_by_label("Misses of").select_option("1")
         page.locator(".miss").first.click()
         expect(page.locator(".look dl").first).to_contain_text("I could not find this in your documents.")

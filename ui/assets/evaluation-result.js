@@ -72,13 +72,17 @@ function summary({ runs, questions, settings }) {
   return `${count}, answered by ${settings.answers}. ${found}${said}`;
 }
 
-function figures({ runs }, names) {
+function figures({ runs, questions }, names) {
+  const refused = (value, answerable) => {
+    const count = questions.filter((question) => question.answerable === answerable).length;
+    return count ? `${share(value)} of ${count}` : "–"; // not of all: only of those that say so
+  };
   const rows = [
     ...[1, 4, 5, 10].map((k) => [NAMES[`recall@${k}`], ...runs.map(({ figures: f }) => share(f.recall[k]))]),
     [NAMES.mrr, ...runs.map(({ figures: f }) => (f.mrr === null ? "–" : f.mrr.toFixed(3)))],
     [NAMES.answer_contains, ...runs.map(({ figures: f }) => share(f.answer_contains))],
-    [NAMES["refused: answerable"], ...runs.map(({ figures: f }) => share(f.abstained.answerable))],
-    [NAMES["refused: unanswerable"], ...runs.map(({ figures: f }) => share(f.abstained.unanswerable))],
+    [NAMES["refused: answerable"], ...runs.map(({ figures: f }) => refused(f.abstained.answerable, true))],
+    [NAMES["refused: unanswerable"], ...runs.map(({ figures: f }) => refused(f.abstained.unanswerable, false))],
     [NAMES.p50_ms, ...runs.map(({ figures: f }) => time(f.p50_ms))],
     ["… of the slowest 5 %", ...runs.map(({ figures: f }) => time(f.p95_ms))],
   ];
