@@ -22,7 +22,7 @@ from rag.recordings import Hear
 from rag.store import ChunkStore, NameTakenError, Page, Source
 
 Splitter = Literal["recursive", "character"]
-STEP = 32  # texts that are embedded before a question may go first
+STEP = 64  # texts that are embedded before a question may go first; half as many pad a twentieth more
 _RECIPE = 4  # changes with the way documents are read and split: older ones are then made again
 
 

@@ -2,7 +2,7 @@
 
     python -m scripts.measure_pdfs FOLDER… [--pages 300]
 
-The PDFs are made from the text files in the FOLDERs, 3,000 characters to a page and 100 pages to a file. What
+The PDFs are made from the text files in the FOLDERs, 2,300 characters to a page and 100 pages to a file. What
 is measured is the whole of `app.py index`: reading, cutting, embedding, storing, both search indexes.
 """
 
@@ -21,7 +21,7 @@ from pathlib import Path
 from scripts.arguments import existing_folder
 
 APP = Path(__file__).parent.parent / "app.py"
-PAGE = 3000  # characters
+PAGE = 2300  # characters
 FILE = 100  # pages
 LINE = 105  # characters
 
