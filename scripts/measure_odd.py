@@ -1,6 +1,6 @@
 """Index folders of odd files while readers are killed on the way: does every file get a result or a reason?
 
-    python -m scripts.measure_odd ../shared/data/odd-pdfs ../shared/data/encodings ../shared/data/odd-audio
+    python -m scripts.measure_odd FOLDER…
 
 It runs `app.py index` in a data folder of its own, kills three of its reader processes while they read, and
 prints what became of the files as one JSON object.
