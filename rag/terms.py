@@ -202,13 +202,9 @@ def _variants(token: str) -> frozenset[str]:
     return frozenset(term for language in FUNCTION_WORDS for term in _stemmed(token, language))
 
 
+@cache
 def function_words(language: str) -> frozenset[str]:
     """The words of FUNCTION_WORDS[language], as they are written."""
-    return _function_words(language)
-
-
-@cache
-def _function_words(language: str) -> frozenset[str]:
     return frozenset(FUNCTION_WORDS[language].split())
 
 
