@@ -8,6 +8,7 @@ sets are measured, too. Every row of the second table is the retrieval as it is,
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -22,11 +23,11 @@ from langchain_core.documents import Document
 from numpy.typing import NDArray
 
 import rag.terms as terms_module
-from rag.chunks import split_documents
+from rag.chunks import Chunk, split_documents
 from rag.evaluate import Row, evaluate
 from rag.retriever import CANDIDATES, RERANKED, Candidate, HybridRetriever, as_document, rank
 from rag.sentences import split_sentences
-from rag.terms import ENGLISH
+from rag.terms import ENGLISH, question_words
 from scripts.arguments import question_folders
 from scripts.retrieval_sets import QuestionSet, Remembered, indexed, read_sets
 
@@ -34,6 +35,10 @@ CUTS = ("1", "4")
 RESAMPLED = 10_000
 Found = NDArray[np.float64]  # (questions, len(CUTS)): 1 where a relevant passage is among the first so many
 Ranking = Callable[[HybridRetriever, str], list[Document]]
+Shown = Callable[
+    [Sequence[Document], Sequence[Chunk]], list[Document]
+]  # what of a ranking, and of all chunks
+_TOUCHING = 3  # characters, of white space, between two chunks that follow each other
 
 
 class Fixed:
@@ -60,6 +65,10 @@ def found(row: Row, documents: Sequence[Document]) -> list[float]:
 
 def as_it_is(retriever: HybridRetriever, question: str) -> list[Document]:
     return retriever.search(question, 10)
+
+
+def as_ranked(documents: Sequence[Document], chunks: Sequence[Chunk]) -> list[Document]:
+    return list(documents)
 
 
 def dense(retriever: HybridRetriever, question: str) -> list[Document]:
@@ -98,6 +107,66 @@ def with_best_sentence(retriever: HybridRetriever, question: str) -> list[Docume
     return [as_document(candidate) for candidate in rank([nearer(each) for each in head], RERANKED)]
 
 
+def several_queries(retriever: HybridRetriever, question: str) -> list[Document]:
+    """By the mean over the question, its clauses, and its words without the function words."""
+    asked = [question, " ".join(word.text for word in question_words(question)), *_clauses(question)]
+    found = [retriever.candidates(query) for query in dict.fromkeys(filter(str.strip, asked))]
+    least = [min((each.cosine for each in candidates), default=0.0) for candidates in found]
+    by_query = [{each.id: each for each in candidates} for candidates in found]
+
+    def mean(candidate: Candidate) -> Candidate:
+        own = [candidates.get(candidate.id) for candidates in by_query]
+        cosines = [each.cosine if each else low for each, low in zip(own, least, strict=True)]
+        coverages = [each.coverage if each else 0.0 for each in own]
+        return replace(candidate, cosine=float(np.mean(cosines)), coverage=float(np.mean(coverages)))
+
+    every = {id: each for candidates in reversed(by_query) for id, each in candidates.items()}
+    return [as_document(each) for each in rank([mean(each) for each in every.values()], RERANKED)]
+
+
+def _clauses(question: str) -> list[str]:
+    """What commas and conjunctions part, if it is three words or more."""
+    clauses = re.split(r"[,;:]\s+|\s(?:and|or|but|which|that|when|if|because)\s", question)
+    return [clause for clause in clauses if len(clause.split()) >= 3]
+
+
+def adjacent_joined(documents: Sequence[Document], chunks: Sequence[Chunk]) -> list[Document]:
+    """A passage that goes on where a better one ends, or ends where it begins, becomes part of that one."""
+    kept: list[Document] = []
+    for document in documents:
+        for place, better in enumerate(kept):
+            if (one := _one(better, document)) is not None:
+                kept[place] = one
+                break
+        else:
+            kept.append(document)
+    return kept
+
+
+def with_neighbours(documents: Sequence[Document], chunks: Sequence[Chunk]) -> list[Document]:
+    """Each passage with what stands before and behind it."""
+    ordered = sorted(chunks, key=lambda chunk: (chunk.source, chunk.start))
+    places = {(chunk.source, chunk.start): n for n, chunk in enumerate(ordered)}
+    found = []
+    for document in documents:
+        place = places[document.metadata["source"], document.metadata["start"]]
+        for chunk in ordered[max(0, place - 1) : place + 2]:
+            document = _one(document, _plain(-1, chunk)) or document
+        found.append(document)
+    return found
+
+
+def _one(better: Document, other: Document) -> Document | None:
+    """Two that touch on one page, as one; None where they do not."""
+    first, second = sorted((better.metadata, other.metadata), key=lambda at: int(at["start"]))
+    near = second["start"] - first["end"] <= _TOUCHING
+    if not near or (first["source"], first["page"]) != (second["source"], second["page"]):
+        return None
+    place = {"start": first["start"], "end": max(first["end"], second["end"])}
+    # `found` looks at the places and the length alone.
+    return Document("x" * (place["end"] - place["start"]), metadata=better.metadata | place)
+
+
 def _plain(id: int, chunk: Any) -> Document:
     return as_document(Candidate(id, chunk, 0.0, 0.0))
 
@@ -110,6 +179,7 @@ class Variant:
     changed: tuple[tuple[str, Any], ...] = ()
     ranking: Ranking = as_it_is
     size: int = 1000
+    shown: Shown = as_ranked
 
 
 def _english(text: str) -> str:
@@ -150,6 +220,9 @@ VARIANTS = [
     Variant("comparisons in one question", (("rag.retriever.sides", lambda question: []),)),
     Variant("chunks of 500", size=500),
     Variant("chunks of 2,000", size=2000),
+    Variant("adjacent passages joined", shown=adjacent_joined),
+    Variant("chunks of 400, with their neighbours", size=400, shown=with_neighbours),
+    Variant("several queries from one question", ranking=several_queries),
     Variant("and the best sentence's cosine", ranking=with_best_sentence),
 ]
 
@@ -162,7 +235,10 @@ def measure(variant: Variant, given: QuestionSet, embedder: Remembered) -> Found
             changes.enter_context(patch(name, value))
         with indexed(given.documents, embedder, split) as kept:
             retriever = HybridRetriever(store=kept.store, embedder=embedder, floor=0)
-            ranked = [(row, variant.ranking(retriever, row.question)) for row in given.rows]
+            ranked = [
+                (row, variant.shown(variant.ranking(retriever, row.question), kept.chunks))
+                for row in given.rows
+            ]
     return np.array([found(row, documents) for row, documents in ranked])
 
 
