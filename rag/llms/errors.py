@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+
+log = logging.getLogger(__name__)
+
 
 class LLMError(Exception):
     """A language model failed; the message says what happened and what to do next."""
@@ -29,6 +33,43 @@ class PromptTooLong(LLMError):
 
 class GenerationFailed(LLMError):
     """The model was opened and failed while it wrote."""
+
+
+class Busy(LLMError):
+    """Too many people ask at once."""
+
+    def __init__(self, writing: int) -> None:
+        others = "one answer" if writing == 1 else f"{writing} answers"
+        super().__init__(
+            f"The model is busy: {others} being written, and it was not your turn in time. "
+            "Ask again in a minute."
+        )
+
+
+def is_memory(error: BaseException) -> bool:
+    """Whether the memory ran out, of a GPU or of the machine."""
+    import torch
+
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
+
+
+def explained(error: BaseException) -> BaseException:
+    """An error of the thread that generates, as the reader should see it."""
+    if not isinstance(error, Exception) or isinstance(error, LLMError):  # `Cancelled` is no Exception
+        return error
+    if is_memory(error):
+        failed = GenerationFailed(
+            "The model ran out of memory while it wrote. Ask for fewer passages or fewer new tokens, "
+            "close other programs on the GPU, or choose a smaller model."
+        )
+    else:
+        log.error("generation failed", exc_info=error)
+        failed = GenerationFailed(
+            f"The model failed while it wrote ({type(error).__name__}). The log has the details; "
+            "try again, or choose another model."
+        )
+    failed.__cause__ = error
+    return failed
 
 
 class ServerError(LLMError):

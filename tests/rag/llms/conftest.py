@@ -6,9 +6,11 @@ import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from rag.llms.alone import Alone
 from rag.llms.local import LocalChatModel
 from tests.models import open_tiny, tiny_base, tiny_mistral, tiny_qwen
 from tests.rag.llms.hubs import Hub
@@ -29,26 +31,47 @@ def base_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_base(tmp_path_factory.mktemp("base"))
 
 
-@pytest.fixture(scope="session")
-def mistral(mistral_path: Path) -> LocalChatModel:
-    return open_tiny(mistral_path, max_new_tokens=24)
+@pytest.fixture(scope="session", params=["batch", "alone"])
+def writes(request: pytest.FixtureRequest) -> str:
+    """The two ways of writing, which are one to whoever reads."""
+    return str(request.param)
+
+
+def opened(path: Path, writes: str, **writing: Any) -> LocalChatModel:
+    llm = open_tiny(path, **writing)
+    if writes == "alone":
+        model = llm.loaded.model
+        llm._writer = Alone(model, model.generation_config.eos_token_id, llm.loaded.checkpoints)
+    return llm
 
 
 @pytest.fixture(scope="session")
-def qwen(qwen_path: Path) -> LocalChatModel:
-    return open_tiny(qwen_path, max_new_tokens=24)
+def mistral(mistral_path: Path, writes: str) -> LocalChatModel:
+    return opened(mistral_path, writes, max_new_tokens=24)
 
 
 @pytest.fixture(scope="session")
-def base(base_path: Path) -> LocalChatModel:
-    return open_tiny(base_path, max_new_tokens=24)
+def qwen(qwen_path: Path, writes: str) -> LocalChatModel:
+    return opened(qwen_path, writes, max_new_tokens=24)
 
 
 @pytest.fixture(scope="session")
-def slow(tmp_path_factory: pytest.TempPathFactory) -> LocalChatModel:
-    """A model whose prompt pass and whose answer take long enough to be stopped in the middle."""
-    path = tiny_mistral(tmp_path_factory.mktemp("slow"), layers=16, hidden=256, window=16384)
-    return open_tiny(path, max_new_tokens=8000)
+def base(base_path: Path, writes: str) -> LocalChatModel:
+    return opened(base_path, writes, max_new_tokens=24)
+
+
+@pytest.fixture(scope="session")
+def slow_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_mistral(tmp_path_factory.mktemp("slow"), layers=16, hidden=256, window=16384)
+
+
+@pytest.fixture(scope="session")
+def slow(slow_path: Path, writes: str) -> LocalChatModel:
+    """A model whose prompt pass and whose answer take long enough to be stopped in the middle.
+
+    It draws its tokens: what a random model finds likeliest soon repeats itself, and that is stopped.
+    """
+    return opened(slow_path, writes, max_new_tokens=8000, temperature=2.0, top_k=0)
 
 
 @pytest.fixture

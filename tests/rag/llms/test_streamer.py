@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rag.llms.streamer import Pieces
 from tests.models import train_tokenizer
 
 TOKENIZER = train_tokenizer()
 
 
 def pieces(tokens: list[int]) -> list[str]:
-    import torch
-
-    from rag.llms.streamer import PieceStreamer
-
-    streamer: Any = PieceStreamer(TOKENIZER)
-    streamer.put(torch.tensor([[5, 6, 7]]))  # the prompt
-    for token in tokens:
-        streamer.put(torch.tensor([token]))
-    streamer.end()
-    return list(streamer)
+    given = Pieces(TOKENIZER)
+    return [*(given.feed([token]) for token in tokens), given.rest()]
 
 
 @settings(max_examples=150, deadline=None)

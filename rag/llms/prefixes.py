@@ -1,0 +1,63 @@
+"""What prompts begin with again and again: its keys and values are computed once.
+
+Only what two prompts have in common is kept, which is what the program itself puts there (the rules of
+answering), not what a person asked. It does not know the model.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rag.llms.ragged import KeyValues
+
+SHORTEST = 16  # tokens; less is read again as quickly
+KEPT = 4  # beginnings: of answering, of making a question complete, …
+COMPARED = 8  # prompts
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """Tokens, and the keys and values that they have at a prompt's beginning."""
+
+    tokens: list[int]
+    cache: KeyValues
+
+
+class Prefixes:
+    """Give each prompt to `start`, and once it is read to `learn`."""
+
+    def __init__(self) -> None:
+        self._kept: deque[Beginning] = deque(maxlen=KEPT)
+        self._seen: deque[list[int]] = deque(maxlen=COMPARED)
+
+    def start(self, prompt: Sequence[int], capacity: int) -> KeyValues:
+        """A cache with room for `capacity` tokens, and as much of the prompt as is known; never all of it."""
+        known = max(self._kept, key=lambda kept: _same(kept.tokens, prompt), default=None)
+        same = min(_same(known.tokens, prompt), len(prompt) - 1) if known else 0
+        if known is None or same < SHORTEST:
+            return KeyValues(capacity)
+        self._kept.remove(known)
+        self._kept.append(known)  # the latest used
+        return known.cache.copy(same, capacity)
+
+    def learn(self, prompt: Sequence[int], cache: KeyValues) -> None:
+        """Keep what this prompt, all of which is in `cache`, has in common with one before."""
+        same = max((_same(seen, prompt) for seen in self._seen), default=0)
+        known = max((_same(kept.tokens, prompt) for kept in self._kept), default=0)
+        self._seen.append(list(prompt))
+        if same >= known + SHORTEST:
+            self._kept.append(Beginning(list(prompt[:same]), cache.copy(same, same)))
+
+    def forget(self) -> None:
+        """Give the memory back."""
+        self._kept.clear()
+
+
+def _same(one: Sequence[int], other: Sequence[int]) -> int:
+    """How many tokens both begin with."""
+    for place, (left, right) in enumerate(zip(one, other, strict=False)):
+        if left != right:
+            return place
+    return min(len(one), len(other))
