@@ -44,6 +44,7 @@ class Run:
         self.written: list[int] = []
         self.finish: Finish | None = None
         self.asked = time.monotonic()
+        self.looped = True  # whether it is ended where it only repeats itself
         self.deadline = None if seconds is None else self.asked + seconds
         self.ended = threading.Event()
         self._news: queue.SimpleQueue[list[int] | Wait | BaseException | None] = queue.SimpleQueue()
@@ -72,7 +73,7 @@ class Run:
             if len(self.written) >= self.limit:
                 self.finish = "length"
                 break
-            if looping(self.written):
+            if self.looped and looping(self.written):
                 self.finish = "repetition"
                 break
         if new:
