@@ -165,10 +165,8 @@ class Batch:
     def _tell_places(self) -> None:
         """Everybody who is not the next to read a first word learns their place; under the lock."""
         unread = [seat for seat in self._seats if seat.left]
-        line = [
-            *((seat.run, seat.left) for seat in unread),
-            *((run, len(run.prompt)) for run in self._waiting),
-        ]
+        waiting = ((run, len(run.prompt) - self._prefixes.known(run.prompt)) for run in self._waiting)
+        line = [*((seat.run, seat.left) for seat in unread), *waiting]
         writing, before = len(self._seats) - len(unread), 0
         for place, (run, tokens) in enumerate(line):
             before += tokens

@@ -35,12 +35,17 @@ class Prefixes:
     def start(self, prompt: Sequence[int], capacity: int) -> KeyValues:
         """A cache with room for `capacity` tokens, and as much of the prompt as is known; never all of it."""
         known = max(self._kept, key=lambda kept: _same(kept.tokens, prompt), default=None)
-        same = min(_same(known.tokens, prompt), len(prompt) - 1) if known else 0
-        if known is None or same < SHORTEST:
+        same = self.known(prompt)
+        if known is None or not same:
             return KeyValues(capacity)
         self._kept.remove(known)
         self._kept.append(known)  # the latest used
         return known.cache.copy(same, capacity)
+
+    def known(self, prompt: Sequence[int]) -> int:
+        """How many of the prompt's tokens need not be read."""
+        same = max((_same(kept.tokens, prompt) for kept in self._kept), default=0)
+        return min(same, len(prompt) - 1) if same >= SHORTEST else 0
 
     def learn(self, prompt: Sequence[int], cache: KeyValues) -> None:
         """Keep what this prompt, all of which is in `cache`, has in common with one before."""
