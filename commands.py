@@ -76,7 +76,7 @@ def ask(
 
     `live`: print the answer there as it comes; `speak`: write its sound there too.
     """
-    from rag.assistant import Checked, Nearest, Notice, Replaced, Sources, Standalone, Token
+    from rag.assistant import Checked, Nearest, Notice, Queued, Replaced, Sources, Standalone, Token
 
     if collection:
         engines.retriever(collection)  # one that is not there is refused before anything is said
@@ -102,6 +102,8 @@ def ask(
                     _print(live, event.text)
                 case Checked():
                     _print(live, "" if event.supported else f" ({NOT_SUPPORTED})")
+                case Queued():  # nobody else asks this process
+                    pass
                 case _:
                     done = event
     if done is None:

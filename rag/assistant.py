@@ -26,6 +26,7 @@ from rag.languages import guess
 from rag.memory import remember, understand
 from rag.priority import urgent
 from rag.prompts import says_unknown
+from rag.telling import News, Wait, listening
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +55,14 @@ class Notice:
     """What the person should know: a passage dropped for the window, an engine that fell back, indexing."""
 
     message: str
+
+
+@dataclass(frozen=True)
+class Queued:
+    """The model writes for others first; each of these replaces the one before, a token all of them."""
+
+    before: int  # how many come first
+    seconds: float | None  # until the first token, about; None where nothing is known yet
 
 
 @dataclass(frozen=True)
@@ -106,7 +115,7 @@ class Done:
     language: str | None = None  # the code of the one that was asked for
 
 
-Event = Standalone | Sources | Notice | Token | Checked | Replaced | Nearest | Done
+Event = Standalone | Sources | Notice | Queued | Token | Checked | Replaced | Nearest | Done
 
 
 class Chain(Protocol):
@@ -243,7 +252,8 @@ class Assistant:
                 for notice in self._notices():
                     told(Notice(notice))
                 turn = _Turn(question, list(history), fallback, self._memory, language or guess(question))
-                turn.run(responder, told)
+                with listening(partial(_pass_on, emit)):
+                    turn.run(responder, told)
             if not turn.documents and (nearest := tuple(self._nearest(turn.standalone, collection))):
                 emit(Nearest(nearest))
             done = turn.done()
@@ -252,6 +262,11 @@ class Assistant:
             emit(done)
 
         return Answer(work)
+
+
+def _pass_on(emit: Callable[[Event], None], news: News) -> None:
+    """What the model tells besides its answer."""
+    emit(Queued(news.before, news.seconds) if isinstance(news, Wait) else Notice(news.reason))
 
 
 class _Turn:

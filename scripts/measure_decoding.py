@@ -142,8 +142,8 @@ def together(llm: LocalChatModel, asked: Sequence[list[BaseMessage]]) -> Iterato
         with listening(listen):
             for chunk in llm.stream(asked[number]):
                 firsts[number] = firsts[number] or (time.perf_counter() - start) * bool(chunk.content)
-                if chunk.usage_metadata:  # type: ignore[attr-defined]
-                    tokens[number] = chunk.usage_metadata["output_tokens"]  # type: ignore[attr-defined]
+                if chunk.usage_metadata:
+                    tokens[number] = chunk.usage_metadata["output_tokens"]
 
     threads = [threading.Thread(target=ask, args=(number,)) for number in range(len(asked))]
     for thread in threads:

@@ -14,7 +14,18 @@ from typing import Any
 
 from langchain_core.documents import Document
 
-from rag.assistant import Checked, Done, Event, Nearest, Notice, Replaced, Sources, Standalone, Token
+from rag.assistant import (
+    Checked,
+    Done,
+    Event,
+    Nearest,
+    Notice,
+    Queued,
+    Replaced,
+    Sources,
+    Standalone,
+    Token,
+)
 from rag.languages import guess, not_supported
 from speech.turn import remarked
 from ui.conversations import Conversations, Passage, Turn
@@ -297,6 +308,8 @@ def keep(turn: Turn, event: Event) -> Turn:
             return replace(turn, nearest=tuple(map(passage_of, documents)))
         case Notice(message):
             return replace(turn, notices=(*turn.notices, message))
+        case Queued():
+            return turn
         case Token(text):
             return replace(turn, answer=turn.answer + text)
         case Checked(start, end, supported):
@@ -332,6 +345,8 @@ def line_of(event: Event, turn: Turn) -> Line:
             return {"type": "nearest", "sources": shown_passages(turn.nearest)}
         case Notice(message):
             return {"type": "notice", "message": message}
+        case Queued(before, seconds):
+            return {"type": "queued", "before": before, "seconds": seconds}
         case Token(text):
             return {"type": "token", "text": text}
         case Checked(start, end, supported, passages):

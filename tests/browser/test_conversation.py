@@ -9,6 +9,7 @@ import pytest
 from langchain_core.documents import Document
 from playwright.sync_api import Page, expect
 
+from rag.assistant import Queued
 from rag.store import Page as TextPage
 from tests.browser.conftest import Site
 from tests.ui.scripted import ANSWER, QUOTE
@@ -304,3 +305,47 @@ def test_notices_and_engines_are_said(site: Site, ask: Ask) -> None:
     expect(page.locator("#engines .panel")).to_be_hidden()
     ask(page, "When does it close?")
     expect(page.locator("#chat .notices")).to_contain_text("One passage was dropped.")
+
+
+def test_who_waits_for_the_model_sees_for_how_long(site: Site, ask: Ask) -> None:
+    site.script.assistant.queue = (Queued(3, 12.4), Queued(1, 4.2))
+    site.script.assistant.pause = 0.15
+    page = site.open()
+    page.locator("#question textarea").fill("When does the lamp room close?")
+    page.locator("#send").click()
+    place = page.locator("#chat .waiting .place")
+    expect(place).to_have_text("3 before you, about 12 s")
+    expect(place).to_have_text("1 before you, about 4 s")
+    expect(page.locator("#chat .answer-done")).to_have_text(ANSWER)
+    expect(place).to_have_count(0)
+
+
+SEEN = """() => {
+  window.draws = []; // milliseconds since 1970, and when each token was made that it shows for the first time
+  let shown = 0;
+  new MutationObserver(() => {
+    const body = [...document.querySelectorAll("#chat .body")].at(-1);
+    if (body.classList.contains("answer-done")) return;
+    const made = body.textContent.trim().split(" ").filter((text) => text.length === 13).map(Number);
+    if (made.length > shown) window.draws.push([Date.now(), ...made.slice(shown)]);
+    shown = made.length;
+  }).observe(document.querySelector("#chat"), { subtree: true, childList: true, characterData: true });
+}"""
+
+
+@pytest.mark.alone
+def test_tokens_are_seen_soon_and_the_page_is_not_drawn_too_often(site: Site, ask: Ask) -> None:
+    assistant, page = site.script.assistant, site.open()
+    for number in range(30):
+        ask(page, f"Question {number}?")
+        expect(page.locator("#chat .answer-done")).to_have_count(number + 1)
+    assistant.text, assistant.pause, assistant.stamped = "x " * 400, 0.01, True
+    page.evaluate(SEEN)
+    ask(page, "And now fast?")
+    expect(page.locator("#chat .answer-done")).to_have_count(31)
+    draws = page.evaluate("window.draws")
+    late = sorted(drawn - made for drawn, *tokens in draws for made in tokens)
+    seconds = (draws[-1][0] - draws[0][0]) / 1000
+    print(f"{len(draws) / seconds:.1f} updates a second; p95 {late[round(0.95 * (len(late) - 1))]} ms")
+    assert len(draws) / seconds <= 26
+    assert late[round(0.95 * (len(late) - 1))] <= 80

@@ -17,7 +17,7 @@ from langchain_core.messages import BaseMessage
 
 from measuring import Plan, Run, make_report
 from rag.advice import Conditions
-from rag.assistant import Answer, Checked, Done, Event, Nearest, Notice, Sources, Standalone, Token
+from rag.assistant import Answer, Checked, Done, Event, Nearest, Notice, Queued, Sources, Standalone, Token
 from rag.cancel import current
 from rag.evaluate import Measured, Place
 from rag.questions import Row
@@ -82,6 +82,8 @@ class ScriptedAssistant:
     documents: tuple[Document, ...] = field(default_factory=passages)
     nearest: tuple[Document, ...] = ()
     notices: tuple[str, ...] = ()
+    queue: tuple[Queued, ...] = ()
+    stamped: bool = False  # each piece is followed by the moment it was made, in milliseconds since 1970
     doubted: str = ""
     asked: list[tuple[str, list[BaseMessage]]] = field(default_factory=list)
     collections: list[str] = field(default_factory=list)  # that each question was limited to
@@ -114,10 +116,13 @@ class ScriptedAssistant:
         for notice in self.notices:
             yield Notice(notice)
         yield Sources(self.documents, checked=bool(self.doubted))
+        for place in self.queue:
+            time.sleep(self.pause)
+            yield place
         written, sentences = 0, places(self.text) if self.doubted else []
         for piece in re.findall(r" ?[^ ]+|^ ?", self.text):
             time.sleep(self.pause)
-            yield Token(piece)
+            yield Token(f" {time.time() * 1000:.0f}" if self.stamped else piece)
             written += len(piece)
             while sentences and sentences[0].end <= written:
                 text, start, end, _ = sentences.pop(0)

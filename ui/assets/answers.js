@@ -87,6 +87,9 @@ const handlers = {
   notice(run, { message }) {
     run.view.notice(message);
   },
+  queued(run, { before, seconds }) {
+    run.view.queued(before, seconds);
+  },
   token(run, { text }) {
     run.text += text;
     draw(run);
@@ -140,16 +143,20 @@ export function failed(run, reason) {
   announce(reason);
 }
 
-// At most once a frame, however fast the tokens come.
+// At most 25 times a second, however fast the tokens come.
+const REDRAWN = 40; // milliseconds
+
 function draw(run) {
   if (run.drawing) return;
   run.drawing = true;
-  requestAnimationFrame(() => {
+  const wait = (run.drawn ?? -REDRAWN) + REDRAWN - performance.now();
+  setTimeout(() => requestAnimationFrame(() => {
     run.drawing = false;
+    run.drawn = performance.now();
     if (run.over) return;
     run.view.show(run.text);
     follow();
-  });
+  }), Math.max(0, wait));
 }
 
 // Keep the newest text in sight, unless the person has scrolled up to read.

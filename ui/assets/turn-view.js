@@ -23,7 +23,8 @@ export class TurnView {
     this.body = el("div", { class: "body" });
     this.notices = el("ul", { class: "notices" });
     this.foot = el("div", { class: "foot" });
-    this.waiting = el("span", { class: "waiting", "aria-hidden": "true" }, el("i"), el("i"), el("i"));
+    this.place = el("span", { class: "place", role: "status" });
+    this.waiting = el("span", { class: "waiting" }, el("i"), el("i"), el("i"), this.place);
     this.answer = el("div", { class: "answer", "aria-busy": "true" }, this.body, this.waiting, this.notices, this.foot);
     this.node = el("article", { class: "turn" }, el("div", { class: "asked" }, question), this.answer);
   }
@@ -47,6 +48,12 @@ export class TurnView {
 
   notice(message) {
     this.notices.append(el("li", {}, message));
+  }
+
+  // Others' answers come first.
+  queued(before, wait) {
+    const who = before ? `${before} before you` : "Others are being answered, too";
+    this.place.textContent = wait === null ? who : `${who}, about ${Math.max(1, Math.round(wait))} s`;
   }
 
   understood(text) {
