@@ -346,6 +346,5 @@ def test_tokens_are_seen_soon_and_the_page_is_not_drawn_too_often(site: Site, as
     draws = page.evaluate("window.draws")
     late = sorted(drawn - made for drawn, *tokens in draws for made in tokens)
     seconds = (draws[-1][0] - draws[0][0]) / 1000
-    print(f"{len(draws) / seconds:.1f} updates a second; p95 {late[round(0.95 * (len(late) - 1))]} ms")
     assert len(draws) / seconds <= 26
     assert late[round(0.95 * (len(late) - 1))] <= 80

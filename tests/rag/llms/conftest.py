@@ -16,6 +16,9 @@ from tests.models import open_tiny, tiny_base, tiny_mistral, tiny_qwen
 from tests.rag.llms.hubs import Hub
 
 
+NO_TOKEN = 5000  # beyond the vocabulary
+
+
 @pytest.fixture(scope="session")
 def mistral_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_mistral(tmp_path_factory.mktemp("mistral"))
@@ -39,9 +42,12 @@ def writes(request: pytest.FixtureRequest) -> str:
 
 def opened(path: Path, writes: str, **writing: Any) -> LocalChatModel:
     llm = open_tiny(path, **writing)
-    if writes == "alone":
-        model = llm.loaded.model
-        llm._writer = Alone(model, model.generation_config.eos_token_id, llm.loaded.checkpoints)
+    return alone(llm) if writes == "alone" else llm
+
+
+def alone(llm: LocalChatModel) -> LocalChatModel:
+    model = llm.loaded.model
+    llm._writer = Alone(model, model.generation_config.eos_token_id, llm.loaded.checkpoints)
     return llm
 
 
@@ -67,11 +73,16 @@ def slow_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def slow(slow_path: Path, writes: str) -> LocalChatModel:
-    """A model whose prompt pass and whose answer take long enough to be stopped in the middle.
+    """A model whose prompt pass and whose answer take long enough to be stopped in the middle."""
+    return endless(slow_path, writes)
 
-    It draws its tokens: what a random model finds likeliest soon repeats itself, and that is stopped.
-    """
-    return opened(slow_path, writes, max_new_tokens=8000, temperature=2.0, top_k=0)
+
+def endless(path: Path, writes: str = "batch") -> LocalChatModel:
+    """It draws its tokens, since what a random model finds likeliest soon repeats itself, and draws no end."""
+    llm = open_tiny(path)
+    llm.loaded.model.generation_config.eos_token_id = [NO_TOKEN]
+    slow = LocalChatModel(loaded=llm.loaded, max_new_tokens=8000, temperature=2.0, top_k=0)
+    return alone(slow) if writes == "alone" else slow
 
 
 @pytest.fixture
