@@ -15,7 +15,6 @@ from rag.llms.local import LocalChatModel
 from tests.models import open_tiny, tiny_base, tiny_mistral, tiny_qwen
 from tests.rag.llms.hubs import Hub
 
-
 NO_TOKEN = 5000  # beyond the vocabulary
 
 
@@ -78,7 +77,7 @@ def slow(slow_path: Path, writes: str) -> LocalChatModel:
 
 
 def endless(path: Path, writes: str = "batch") -> LocalChatModel:
-    """It draws its tokens, since what a random model finds likeliest soon repeats itself, and draws no end."""
+    """It draws its tokens, for what a random model finds likeliest soon repeats itself; it draws no end."""
     llm = open_tiny(path)
     llm.loaded.model.generation_config.eos_token_id = [NO_TOKEN]
     slow = LocalChatModel(loaded=llm.loaded, max_new_tokens=8000, temperature=2.0, top_k=0)
