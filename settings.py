@@ -100,7 +100,7 @@ class Settings(BaseSettings):
     )
     top_k: int | None = Field(None, ge=0, description="when sampling: this many likeliest tokens; 40; 0: all")
     repetition_penalty: float | None = Field(
-        None, ge=1, le=2, description="above 1: tokens already used become less likely; 1.1"
+        None, ge=1, le=2, description="above 1: what the answer already has becomes less likely; 1"
     )
     max_new_tokens: int = Field(512, ge=1, le=32_768, description="tokens of an answer, at most")
     asr: str = Field(

@@ -109,7 +109,7 @@ def open_llm(
     `outlook`).
 
     top_p, top_k, repetition_penalty, max_new_tokens: None is a local model's default (0.95 and 40 when it
-        samples, 1.1, 512); to a server only what is given is sent, and the limit of 512.
+        samples, 1, 512); to a server only what is given is sent, and the limit of 512.
     token: of Hugging Face, for gated and private models.
 
     Raises:

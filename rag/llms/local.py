@@ -77,7 +77,7 @@ class LocalChatModel(BaseChatModel):
     temperature: float = 0.0
     top_p: float = 0.95
     top_k: int = 40
-    repetition_penalty: float = 1.1
+    repetition_penalty: float = 1.0
     max_new_tokens: int = 512
     max_seconds: float | None = None
     _writer: Writer = PrivateAttr()
