@@ -165,10 +165,10 @@ def _warn_if_slow(name: str, plan: Plan) -> None:
 
 def empty(config: Any, trust_remote_code: bool = False) -> Any:
     """The model without its weights."""
-    from accelerate import init_empty_weights
+    import torch
     from transformers import AutoModelForCausalLM
 
-    with init_empty_weights():
+    with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config, trust_remote_code=trust_remote_code)
     model.tie_weights()
     return model

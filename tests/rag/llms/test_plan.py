@@ -110,7 +110,7 @@ def test_too_small_says_what_would_fit(mistral_7b: Any) -> None:
     with pytest.raises(DoesNotFit, match=r"Mistral.*13\.5 GiB.*6\.0 \+ 6\.0 GiB.*quantize it to nf4"):
         place(mistral_7b, gpus(6, 6), quantize="none", name="Mistral")
     with pytest.raises(DoesNotFit, match=r"3\.8 GiB.*use Qwen/Qwen2\.5-3B-Instruct.*PARLEY_LLM=remote"):
-        place(mistral_7b, gpus(3, 3), name="Mistral")
+        place(mistral_7b, gpus(2.5, 2.5), name="Mistral")
 
 
 def test_without_a_gpu_main_memory_decides(mistral_7b: Any) -> None:
