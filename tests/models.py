@@ -58,6 +58,14 @@ def tiny_base(folder: Path, *, layers: int = 2, hidden: int = 64, window: int = 
     return _save(folder, Qwen2Config(**_sizes(layers, hidden, window)), None)
 
 
+def tiny_of(folder: Path, family: str, *, window: int = 4096, **facts: Any) -> Path:
+    """A model of a family by its name in transformers, with what that family has of its own."""
+    from transformers import AutoConfig
+
+    config = AutoConfig.for_model(family, **_sizes(2, 64, window) | facts)
+    return _save(folder, config, QWEN_TEMPLATE)
+
+
 def tiny_gguf(path: Path, *, window: int = 4096) -> Path:
     """A Llama with one layer, in one GGUF file with its tokenizer."""
     import gguf

@@ -70,7 +70,8 @@ def _split(subject: Subject) -> Alternative | None:
         return None
     kind = plan.quantize if plan else "none" if subject.packed else "nf4"
     found = _tried(lambda: place(subject.model, machine.gpus, quantize=kind, layout="split"))
-    return _placed("split", "over all GPUs, which is no faster", subject, found, "PARLEY_GPU_LAYOUT=split")
+    text = "over all GPUs, which is no faster" if plan else "over all GPUs"
+    return _placed("split", text, subject, found, "PARLEY_GPU_LAYOUT=split")
 
 
 def _processor(subject: Subject) -> Alternative | None:

@@ -122,9 +122,14 @@ def _layer_list(model: Any) -> tuple[str, Any]:
 
 def _blocks(model: Any, sizes: dict[str, int]) -> Iterator[Block]:
     spans = dict(zip((name for name, _ in layers_of(model)), _spans(model), strict=True))
-    for name in _block_names(model, "", _layer_list(model)[0]):
-        within = (size for key, size in sizes.items() if key == name or key.startswith(f"{name}."))
-        yield Block(name, sum(within), spans.get(name, 0))
+    totals = dict.fromkeys(_block_names(model, "", _layer_list(model)[0]), 0)
+    for key, size in sizes.items():
+        name = key
+        while name not in totals:
+            name = name.rpartition(".")[0]
+        totals[name] += size
+    for name, total in totals.items():
+        yield Block(name, total, spans.get(name, 0))
 
 
 def _block_names(module: Any, prefix: str, layers: str) -> Iterator[str]:

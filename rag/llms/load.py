@@ -58,8 +58,8 @@ def load(
     """
     source = _source(path) | {"trust_remote_code": trust_remote_code}
     reading = parsed_once() if is_gguf(path) else nullcontext()
-    with _explained(name, trust_remote_code), reading:
-        config = _config(name, path, source)
+    with explained(name, trust_remote_code), reading:
+        config = configuration(name, path, trust_remote_code)
         shape = empty(config, trust_remote_code)
         wishes: dict[str, Any] = {"quantize": quantize, "layout": layout, "name": name}
         wishes["packed"] = is_packed(path, config)
@@ -90,9 +90,8 @@ def plan_of(
     Raises:
         ModelUnavailable, DoesNotFit: as `load`.
     """
-    source = _source(path) | {"trust_remote_code": trust_remote_code}
-    with _explained(name, trust_remote_code):
-        config = _config(name, path, source)
+    with explained(name, trust_remote_code):
+        config = configuration(name, path, trust_remote_code)
         return choose(
             empty(config, trust_remote_code),
             this_machine(),
@@ -104,7 +103,7 @@ def plan_of(
 
 
 @contextmanager
-def _explained(name: str, trusted: bool) -> Iterator[None]:
+def explained(name: str, trusted: bool) -> Iterator[None]:
     """What goes wrong within, as the person should read it."""
     from safetensors import SafetensorError
 
@@ -131,7 +130,8 @@ def _source(path: Path) -> dict[str, Any]:
     return {"pretrained_model_name_or_path": str(path), "local_files_only": True}
 
 
-def _config(name: str, path: Path, source: dict[str, Any]) -> Any:
+def configuration(name: str, path: Path, trust_remote_code: bool = False) -> Any:
+    """The configuration of the model in a folder or a GGUF file; call it within `explained`."""
     from transformers import AutoConfig
 
     if is_gguf(path):
@@ -140,7 +140,7 @@ def _config(name: str, path: Path, source: dict[str, Any]) -> Any:
     if raw.get("model_type") == "qwen":
         size = FIRST_QWEN.get(raw.get("hidden_size", 0), "7B")
         raise ModelUnavailable(first_qwen_refusal(size, chat="chat" in name.lower()))
-    return AutoConfig.from_pretrained(**source)
+    return AutoConfig.from_pretrained(**_source(path), trust_remote_code=trust_remote_code)
 
 
 def is_packed(path: Path, config: Any) -> bool:

@@ -38,6 +38,7 @@ GIB = 1 << 30
 RUNTIME = 600 << 20  # a GPU's own share before any weight: CUDA context, cuBLAS workspace, fragmentation
 ROOMY = 8192  # tokens of prompt and answer that should fit: a dozen passages, a history, a long answer
 SMALLER = (
+    ("Qwen/Qwen2.5-32B-Instruct", 32.8e9),
     ("Qwen/Qwen2.5-14B-Instruct", 14.8e9),
     ("mistralai/Mistral-7B-Instruct-v0.2", 7.2e9),
     ("Qwen/Qwen2.5-3B-Instruct", 3.1e9),
