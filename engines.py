@@ -448,7 +448,7 @@ class Engines:
         """
         other = Engines(self.settings.model_copy(update=dict(changes)))
         other.data, other.embedder, other.library = self.data, self.embedder, self.library
-        other.synthesizer, other._voices = self.synthesizer, self._voices
+        other.synthesizer, other._voices, other.beside = self.synthesizer, self._voices, self.beside
         if "llm" not in changes:
             other.llm, other.llm_name = self.llm, self.llm_name
         if "asr" not in changes:
