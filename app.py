@@ -89,6 +89,7 @@ def build_parser() -> argparse.ArgumentParser:
     bench.add_argument(
         "--recordings", type=Path, metavar="DIR", help="with --voice: spoken questions, and voices to mix"
     )
+    _add_plan(add("plan", plan_, "Say what would run where, and how much memory it takes.", as_json=True))
     add("doctor", doctor_, "Say what works, what does not, and what to do.")
     return parser
 
@@ -115,6 +116,23 @@ def _add_eval(parser: argparse.ArgumentParser) -> None:
         metavar="DB",
         help="with --spoken: in noise, the voice so many decibels above it",
     )
+
+
+def _add_plan(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "model",
+        nargs="?",
+        default="",
+        metavar="MODEL",
+        help="a language model's name or path; else PARLEY_LLM",
+    )
+    parser.add_argument(
+        "--gpu",
+        action="append",
+        metavar="SIZE",
+        help="imagine a GPU of that size, such as 16GB; may be repeated; 0: no GPU",
+    )
+    parser.add_argument("--ram", metavar="SIZE", help="imagine a main memory of that size")
 
 
 def _add_common(parser: argparse.ArgumentParser, without: set[str]) -> None:
@@ -247,6 +265,19 @@ def bench_(args: argparse.Namespace, settings: Settings, output: TextIO) -> int:
     else:
         for name, value in result.items():
             output.write(f"{name:32} {value}\n")
+    return DONE
+
+
+def plan_(args: argparse.Namespace, settings: Settings, output: TextIO) -> int:
+    from plan_report import as_text, as_values
+    from planning import report
+    from rag.llms.machine import imagined, this_machine
+
+    found = report(settings, imagined(args.gpu, args.ram, this_machine()), args.model)
+    if args.json:
+        _print_json(as_values(found), output)
+    else:
+        output.write(as_text(found))
     return DONE
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from loading import Loading
+from planning import device_of_parts
 from settings import Settings
 
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ class Engines:
         self.llm: Loading[BaseChatModel | None] = Loading("the language model", self._open_llm)
         self.transcriber: Loading[Transcriber] = Loading("the recogniser", self._open_transcriber)
         self.synthesizer: Loading[Synthesizer | None] = Loading("the voice", self._open_synthesizer)
+        self.beside: Loading[str | None] = Loading("the plan", partial(device_of_parts, settings))  # a device
         self.reembedding = ""  # how far a change of the embedder has come
         self.corpus_notices: list[str] = []  # what is amiss with the corpus folders
         self.indexing = False  # whether documents are being read that an answer may lack
@@ -130,6 +132,7 @@ class Engines:
             name, _ = stored
         return open_embedder(
             name,
+            device=self.beside.get(),
             offline=self.settings.offline,
             token=self._token,
             download=self.settings.download,
@@ -247,7 +250,12 @@ class Engines:
 
         documents = Documents(self._texts, self._generation, self.data)
         self._refuse_large_whisper(self.settings.asr)
-        transcriber = open_transcriber(self.settings.asr, offline=self.settings.offline, documents=documents)
+        transcriber = open_transcriber(
+            self.settings.asr,
+            device=self.beside.get(),
+            offline=self.settings.offline,
+            documents=documents,
+        )
         transcriber.load()
         return transcriber
 
@@ -269,7 +277,7 @@ class Engines:
 
         if self.settings.asr != "auto" or self.settings.offline:
             return
-        wanted = best()
+        wanted = best(self.beside.get())
         if (megabytes(wanted) or 0) > 1000 and not self.settings.download:
             wanted = "faster-whisper:base"
         if cached(wanted):
@@ -279,7 +287,7 @@ class Engines:
         )
         try:
             download(wanted)
-            transcriber = open_transcriber(wanted)
+            transcriber = open_transcriber(wanted, device=self.beside.get())
             transcriber.load()
         except TranscriberError as error:
             log.warning("%s", error)
@@ -440,7 +448,7 @@ class Engines:
         """
         other = Engines(self.settings.model_copy(update=dict(changes)))
         other.data, other.embedder, other.library = self.data, self.embedder, self.library
-        other.synthesizer, other._voices = self.synthesizer, self._voices
+        other.synthesizer, other._voices, other.beside = self.synthesizer, self._voices, self.beside
         if "llm" not in changes:
             other.llm, other.llm_name = self.llm, self.llm_name
         if "asr" not in changes:
@@ -467,7 +475,9 @@ class Engines:
         from rag.rerank import RerankerError, open_reranker
 
         try:
-            reranker = open_reranker(name, offline=self.settings.offline, token=self._token)
+            reranker = open_reranker(
+                name, device=self.beside.get(), offline=self.settings.offline, token=self._token
+            )
             reranker.scores("Does it load?", ["It does."])
         except RerankerError as error:
             self.reranker_notice = f"{error} The passages are ranked without it."

@@ -6,6 +6,7 @@ engines, and nothing of what is inside either.
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import logging
 import signal
@@ -13,6 +14,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -127,6 +129,18 @@ def _announce(listener: socket.socket, settings: Settings) -> None:
         log.info("%s", line)
 
 
+def say_plan(settings: Settings) -> None:
+    """Log what will run where, before anything large is downloaded."""
+    from plan_report import headline
+    from planning import outline
+    from rag.llms import LLMError
+    from rag.llms.machine import this_machine
+
+    with contextlib.suppress(LLMError):  # opening the model says it
+        for line in headline(outline(settings, this_machine())):
+            log.info("%s", line)
+
+
 class Serving:
     """The engines as the page needs them."""
 
@@ -167,7 +181,7 @@ class Serving:
         )
 
     def _open_voice_and_model(self) -> None:
-        self._each(self._warm_voice, self._engines.llm.start)
+        self._each(self._warm_voice, partial(say_plan, self._settings), self._engines.llm.start)
 
     def _each(self, *steps: Callable[[], object]) -> None:
         for step in steps:

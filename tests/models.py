@@ -58,27 +58,12 @@ def tiny_base(folder: Path, *, layers: int = 2, hidden: int = 64, window: int = 
     return _save(folder, Qwen2Config(**_sizes(layers, hidden, window)), None)
 
 
-FAMILIES = ("mistral", "sliding mistral", "qwen2", "qwen3", "llama", "gemma2", "gemma3", "phi3")
+def tiny_of(folder: Path, family: str, *, window: int = 4096, **facts: Any) -> Path:
+    """A model of a family by its name in transformers, with what that family has of its own."""
+    from transformers import AutoConfig
 
-
-def tiny_family(folder: Path, family: str) -> Path:
-    """One layer or more of a family, with all that its attention has; sliding windows are 12 tokens wide."""
-    import transformers as t
-
-    sizes = _sizes(2, 64, 4096)
-    gemma = sizes | {"head_dim": 16, "sliding_window": 12, "query_pre_attn_scalar": 16}
-    kinds = ["sliding_attention", "full_attention"]
-    configs: dict[str, Any] = {
-        "mistral": lambda: t.MistralConfig(**sizes, sliding_window=None),
-        "sliding mistral": lambda: t.MistralConfig(**sizes, sliding_window=12),
-        "qwen2": lambda: t.Qwen2Config(**sizes),
-        "qwen3": lambda: t.Qwen3Config(**sizes, head_dim=32),
-        "llama": lambda: t.LlamaConfig(**sizes),
-        "gemma2": lambda: t.Gemma2Config(**gemma, attn_logit_softcapping=5.0, layer_types=kinds),
-        "gemma3": lambda: t.Gemma3TextConfig(**gemma, layer_types=kinds),
-        "phi3": lambda: t.Phi3Config(**sizes, pad_token_id=0, sliding_window=12),
-    }
-    return _save(folder, configs[family](), QWEN_TEMPLATE)
+    config = AutoConfig.for_model(family, **_sizes(2, 64, window) | facts)
+    return _save(folder, config, QWEN_TEMPLATE)
 
 
 def tiny_gguf(path: Path, *, window: int = 4096) -> Path:

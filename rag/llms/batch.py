@@ -19,6 +19,7 @@ from typing import Any
 from rag.cancel import Cancelled
 from rag.llms.choosing import choose
 from rag.llms.errors import Busy, explained, is_memory
+from rag.llms.footprint import READ_AT_ONCE
 from rag.llms.lookup import MOST, Lookup
 from rag.llms.pace import Pace
 from rag.llms.prefixes import Prefixes
@@ -30,7 +31,6 @@ log = logging.getLogger(__name__)
 
 AT_ONCE = 32  # answers that are written in one pass
 READ = {"cpu": 256, "cuda": 1024}  # tokens of a prompt that one pass reads while others write
-READ_ALONE = 2048  # and while nobody does
 PATIENCE = 120.0  # seconds after which somebody is told to come back later
 HELD = 0.02  # seconds between two looks at answers that all stand still
 HOPE = 0.6  # that a guess is right, as long as nothing is known of it
@@ -191,7 +191,7 @@ class Batch:
             parts.append((seat, Part(seat.cache, tokens, len(tokens)), guessed))
         if unread := next((seat for seat in seats if seat.left), None):
             start = unread.cache.length
-            most = self._read if writing else READ_ALONE
+            most = self._read if writing else READ_AT_ONCE
             tokens = unread.run.prompt[start : start + most]
             last = start + len(tokens) == len(unread.run.prompt)
             parts.append((unread, Part(unread.cache, tokens, int(last)), []))

@@ -100,8 +100,17 @@ def bundled() -> Path:
 def refuse_first_qwen(name: str) -> None:
     """Raise `ModelUnavailable` for a first-generation Qwen, naming the one of its size to use instead."""
     if match := FIRST_QWEN.fullmatch(name):
-        size = match[1].replace("_", ".") + "B"
-        raise ModelUnavailable(first_qwen_refusal(size, chat=bool(match[2])))
+        raise ModelUnavailable(first_qwen_refusal(_first_qwen_size(match), chat=bool(match[2])))
+
+
+def successor(name: str) -> str:
+    """The Qwen to use instead of one of the first generation; "" for any other model."""
+    match = FIRST_QWEN.fullmatch(name)
+    return SUCCESSORS[_first_qwen_size(match)][bool(match[2])] if match else ""
+
+
+def _first_qwen_size(match: re.Match[str]) -> str:
+    return match[1].replace("_", ".") + "B"
 
 
 def first_qwen_refusal(size: str, *, chat: bool) -> str:

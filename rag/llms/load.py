@@ -14,14 +14,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rag.llms.errors import DoesNotFit, ModelUnavailable
+from rag.llms.fallback import first_that_loads, is_out_of_memory, plans
 from rag.llms.gguf_file import gguf_config, is_gguf, parsed_once
 from rag.llms.hub import first_qwen_refusal, raw_config
-from rag.llms.plan import GIB, Layout, Plan, Quantize, layers_of, place, place_on_cpu
+from rag.llms.machine import MEMORY_SPEED, choose, cpu_dtype, this_machine
+from rag.llms.plan import GIB, Layout, Plan, Quantize, layers_of
+from rag.llms.weight_files import refuse_broken
 
 log = logging.getLogger(__name__)
 
-CPU_SHARE = 0.9  # of the free main memory that a model may take
-NATIVE_BFLOAT16 = ("avx512_bf16", "amx_bf16", "bf16")
 FIRST_QWEN = {2048: "1.8B", 4096: "7B", 5120: "14B", 8192: "72B"}  # hidden size → model
 
 
@@ -35,6 +36,7 @@ class Loaded:
     window: int  # tokens of prompt and answer together, by the model and by the memory
     checkpoints: tuple[Any, ...]  # modules before which a generation may be stopped
     plan: Plan
+    notice: str = ""  # what a person should know about how it was loaded; "" when there is nothing
 
 
 def load(
@@ -56,15 +58,23 @@ def load(
     """
     source = _source(path) | {"trust_remote_code": trust_remote_code}
     reading = parsed_once() if is_gguf(path) else nullcontext()
-    with _explained(name, trust_remote_code), reading:
-        config = _config(name, path, source)
-        plan, dtype = _plan(name, config, path, quantize, layout, trust_remote_code)
-        _warn_if_slow(name, plan)
+    with explained(name, trust_remote_code), reading:
+        config = configuration(name, path, trust_remote_code)
+        shape = empty(config, trust_remote_code)
+        wishes: dict[str, Any] = {"quantize": quantize, "layout": layout, "name": name}
+        wishes["packed"] = is_packed(path, config)
+        first = choose(shape, this_machine(), **wishes)
+        candidates = plans(first, shape, this_machine, **wishes)
+        if path.is_dir():
+            refuse_broken(name, path)
         tokenizer = _tokenizer(source)
-        model = _weights(config, source, plan, dtype)
+        model, plan, notice = first_that_loads(
+            name, candidates, lambda plan: _weights(name, config, source, plan)
+        )
+    _warn_if_slow(name, plan)
     _tame(model, tokenizer)
-    log.info("loaded %s: %s, %s, window %d", name, plan.quantize, dtype, plan.tokens)
-    return Loaded(name, tokenizer, model, plan.tokens, _checkpoints(model), plan)
+    log.info("loaded %s: %s, %s, window %d", name, plan.quantize, model.dtype, plan.tokens)
+    return Loaded(name, tokenizer, model, plan.tokens, _checkpoints(model), plan, notice)
 
 
 def plan_of(
@@ -80,14 +90,20 @@ def plan_of(
     Raises:
         ModelUnavailable, DoesNotFit: as `load`.
     """
-    source = _source(path) | {"trust_remote_code": trust_remote_code}
-    with _explained(name, trust_remote_code):
-        config = _config(name, path, source)
-        return _plan(name, config, path, quantize, layout, trust_remote_code)[0]
+    with explained(name, trust_remote_code):
+        config = configuration(name, path, trust_remote_code)
+        return choose(
+            empty(config, trust_remote_code),
+            this_machine(),
+            quantize=quantize,
+            layout=layout,
+            packed=is_packed(path, config),
+            name=name,
+        )
 
 
 @contextmanager
-def _explained(name: str, trusted: bool) -> Iterator[None]:
+def explained(name: str, trusted: bool) -> Iterator[None]:
     """What goes wrong within, as the person should read it."""
     from safetensors import SafetensorError
 
@@ -98,7 +114,7 @@ def _explained(name: str, trusted: bool) -> Iterator[None]:
     except MemoryError as error:
         raise DoesNotFit(_out_of_memory(name)) from error
     except (OSError, ValueError, LookupError, RuntimeError, struct.error, SafetensorError) as error:
-        if "out of memory" in str(error) or "can't allocate memory" in str(error):
+        if is_out_of_memory(error):
             raise DoesNotFit(_out_of_memory(name)) from error
         raise ModelUnavailable(_unreadable(name, error, trusted)) from error
 
@@ -114,7 +130,8 @@ def _source(path: Path) -> dict[str, Any]:
     return {"pretrained_model_name_or_path": str(path), "local_files_only": True}
 
 
-def _config(name: str, path: Path, source: dict[str, Any]) -> Any:
+def configuration(name: str, path: Path, trust_remote_code: bool = False) -> Any:
+    """The configuration of the model in a folder or a GGUF file; call it within `explained`."""
     from transformers import AutoConfig
 
     if is_gguf(path):
@@ -123,72 +140,29 @@ def _config(name: str, path: Path, source: dict[str, Any]) -> Any:
     if raw.get("model_type") == "qwen":
         size = FIRST_QWEN.get(raw.get("hidden_size", 0), "7B")
         raise ModelUnavailable(first_qwen_refusal(size, chat="chat" in name.lower()))
-    return AutoConfig.from_pretrained(**source)
+    return AutoConfig.from_pretrained(**_source(path), trust_remote_code=trust_remote_code)
 
 
-def _plan(
-    name: str, config: Any, path: Path, quantize: str, layout: Layout, trust_remote_code: bool
-) -> tuple[Plan, Any]:
-    """Where the model goes and the dtype of what is not quantized."""
-    import torch
-
-    model = empty(config, trust_remote_code)
-    packed = is_gguf(path) or getattr(config, "quantization_config", None) is not None
-    gpus = free_gpu_memory()
-    if gpus:
-        dtype = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-        kind: Any = "none" if packed else "nf4" if quantize == "auto" else quantize
-        return place(model, gpus, quantize=kind, layout=layout, element=2, name=name), dtype
-    dtype = cpu_dtype()
-    choices: tuple[Any, ...] = ("none",) if packed else ("none", "nf4") if quantize == "auto" else (quantize,)
-    return _plan_on_cpu(name, model, choices, dtype), dtype
-
-
-def _plan_on_cpu(name: str, model: Any, choices: tuple[Quantize, ...], dtype: Any) -> Plan:
-    import psutil  # type: ignore[import-untyped]
-
-    free = int(psutil.virtual_memory().available * CPU_SHARE)
-    for choice in choices[:-1]:
-        try:
-            return place_on_cpu(model, free, quantize=choice, element=dtype.itemsize, name=name)
-        except DoesNotFit:
-            continue
-    return place_on_cpu(model, free, quantize=choices[-1], element=dtype.itemsize, name=name)
+def is_packed(path: Path, config: Any) -> bool:
+    """Whether the model's files decide how its weights are kept."""
+    return is_gguf(path) or getattr(config, "quantization_config", None) is not None
 
 
 def _warn_if_slow(name: str, plan: Plan) -> None:
     size = plan.weights.get("cpu", 0)
     if size > 4 * GIB:
-        # Each token reads every weight once; two cores read some 10 GB/s.
-        log.warning("%s runs without a GPU: about %.1f s for each token", name, size / 10e9)
+        log.warning("%s runs without a GPU: about %.1f s for each token", name, size / MEMORY_SPEED)
 
 
 def empty(config: Any, trust_remote_code: bool = False) -> Any:
     """The model without its weights."""
-    from accelerate import init_empty_weights
+    import torch
     from transformers import AutoModelForCausalLM
 
-    with init_empty_weights():
+    with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config, trust_remote_code=trust_remote_code)
     model.tie_weights()
     return model
-
-
-def free_gpu_memory() -> dict[int, int]:
-    """Free bytes of each CUDA GPU; empty without one."""
-    import torch
-
-    if not torch.cuda.is_available():
-        return {}
-    return {index: int(torch.cuda.mem_get_info(index)[0]) for index in range(torch.cuda.device_count())}
-
-
-def cpu_dtype() -> Any:
-    """bfloat16 where the processor multiplies it itself (1.7 times as fast there), else float32."""
-    import torch
-
-    able = torch.cpu.get_capabilities()
-    return torch.bfloat16 if any(able.get(kind) for kind in NATIVE_BFLOAT16) else torch.float32
 
 
 def _tokenizer(source: dict[str, Any]) -> Any:
@@ -201,12 +175,10 @@ def _tokenizer(source: dict[str, Any]) -> Any:
     return tokenizer
 
 
-def _weights(config: Any, source: dict[str, Any], plan: Plan, dtype: Any) -> Any:
-    import torch
+def _weights(name: str, config: Any, source: dict[str, Any], plan: Plan) -> Any:
     from transformers import AutoModelForCausalLM
 
-    if plan.quantize == "int8":
-        dtype = torch.float16  # what LLM.int8() computes in; anything else is cast in every layer
+    dtype = _dtype(plan)
     options: dict[str, Any] = {"config": config, "dtype": dtype, "device_map": dict(plan.device_map)}
     if "gguf_file" in source:
         from transformers import GgufConfig
@@ -214,9 +186,25 @@ def _weights(config: Any, source: dict[str, Any], plan: Plan, dtype: Any) -> Any
         options["quantization_config"] = GgufConfig(dequantize=True)
     elif plan.quantize != "none":
         options["quantization_config"] = quantization(plan.quantize, dtype)
-    model = AutoModelForCausalLM.from_pretrained(**source, **options)
+    model, found = AutoModelForCausalLM.from_pretrained(**source, **options, output_loading_info=True)
+    if lacking := sorted(found["missing_keys"]):
+        raise ModelUnavailable(
+            f"{name} cannot be loaded: its files lack {len(lacking)} of the weights its config.json names, "
+            f"such as {lacking[0]}. They are of another model; download it again, or choose another one."
+        )
     model.eval()
     return model
+
+
+def _dtype(plan: Plan) -> Any:
+    """Of what is not quantized, and of what is computed."""
+    import torch
+
+    if plan.quantize == "int8":
+        return torch.float16  # what LLM.int8() computes in; anything else is cast in every layer
+    if "cpu" in plan.weights:
+        return cpu_dtype()
+    return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
 
 
 def quantization(kind: Quantize, dtype: Any) -> Any:
@@ -270,4 +258,6 @@ def _unreadable(name: str, error: Exception, trusted: bool) -> str:
             f"{name} brings its own code, which is not run unless you allow it. Read that code, then set "
             "PARLEY_TRUST_REMOTE_CODE=1; or choose a model that transformers knows."
         )
+    if "Unrecognized configuration class" in reason:
+        return f"{name} is a model that does not write text. Choose one that does, such as an instruct model."
     return f"{name} cannot be loaded: {reason}. Check its name or folder, or choose another model."

@@ -1,29 +1,44 @@
-"""What goes where: which device each layer of a model is put on, and whether it fits at all.
+"""What goes where: which device each part of a model is put on, and whether it fits at all.
 
-It works on empty weights and on the free memory it is told, so it needs neither a GPU nor a download. It does
-not know how weights are loaded.
+It works on the free memory it is told, so it needs neither a GPU nor a download. It does not know how weights
+are loaded, nor what a person is told of a plan.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import bisect
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from rag.llms.errors import DoesNotFit
+from rag.llms.footprint import LEAST, Footprint, Quantize, footprint, layers_of
 
-Quantize = Literal["nf4", "int8", "none"]
+__all__ = [
+    "GIB",
+    "LEAST",
+    "ROOMY",
+    "RUNTIME",
+    "Device",
+    "Layout",
+    "Plan",
+    "Quantize",
+    "footprint",
+    "layers_of",
+    "place",
+    "place_on_cpu",
+    "smaller_model",
+    "where",
+]
+
 Layout = Literal["auto", "split"]
 Device = int | str
 
 GIB = 1 << 30
 RUNTIME = 600 << 20  # a GPU's own share before any weight: CUDA context, cuBLAS workspace, fragmentation
 ROOMY = 8192  # tokens of prompt and answer that should fit: a dozen passages, a history, a long answer
-LEAST = 2048  # under this a question with its passages does not fit
-# Bytes a quantized weight takes. NF4 in blocks of 64 with an 8-bit scale each, these in blocks of 256 with
-# a 32-bit scale each (QLoRA, arXiv:2305.14314, "double quantization").
-QUANTIZED = {"nf4": 0.5 + 1 / 64 + 4 / (64 * 256), "int8": 1.01}
 SMALLER = (
+    ("Qwen/Qwen2.5-32B-Instruct", 32.8e9),
     ("Qwen/Qwen2.5-14B-Instruct", 14.8e9),
     ("mistralai/Mistral-7B-Instruct-v0.2", 7.2e9),
     ("Qwen/Qwen2.5-3B-Instruct", 3.1e9),
@@ -38,65 +53,22 @@ class Plan:
 
     device_map: dict[str, Device]  # module name → GPU number or "cpu"; "" is the whole model
     weights: dict[Device, int]  # bytes of weights on each device
-    tokens: int  # of prompt and answer together that the memory left has room for
+    tokens: int  # of prompt and answer together that the memory has room for
     quantize: Quantize
+    facts: Footprint
+
+    def memory(self, tokens: int) -> dict[Device, int]:
+        """Bytes on each device with so many tokens: weights, cache, and what reading a prompt takes."""
+        return _needs(self.facts, self.device_map, tokens)
 
 
-@dataclass(frozen=True)
-class Footprint:
-    """What a model takes: facts from its configuration, in bytes."""
-
-    sizes: dict[str, int]  # parameter name → bytes, as loaded
-    cache_per_layer: int  # keys and values of one token in one layer
-    activation: int  # of one token while the prompt is read, on each device
-    window: int  # tokens
-
-    layers: int
-
-    @property
-    def weights(self) -> int:
-        return sum(self.sizes.values())
-
-    @property
-    def least(self) -> int:
-        """Weights, and room for a question with its passages."""
-        return self.weights + min(LEAST, self.window) * (self.cache_per_layer * self.layers + self.activation)
-
-
-def window_of(config: Any) -> int:
-    """Tokens the model was made for."""
-    return int(getattr(config.get_text_config(), "max_position_embeddings", None) or 4096)
-
-
-def footprint(model: Any, quantize: Quantize, element: int) -> Footprint:
-    """Of a model whose weights may be empty; `element` is the bytes of one weight that is not quantized."""
-    config = model.config.get_text_config()
-    heads = config.num_attention_heads
-    width = getattr(config, "head_dim", None) or config.hidden_size // heads
-    inner = getattr(config, "intermediate_size", None) or 4 * config.hidden_size
-    packed = _quantized_names(model) if quantize != "none" else frozenset()
-    return Footprint(
-        sizes={
-            name: int(weight.numel() * (QUANTIZED[quantize] if name in packed else element))
-            for name, weight in model.named_parameters()
-        },
-        cache_per_layer=2 * (getattr(config, "num_key_value_heads", None) or heads) * width * element,
-        activation=element * (8 * config.hidden_size + 3 * inner),
-        window=window_of(model.config),
-        layers=len(layers_of(model)),
-    )
-
-
-def _quantized_names(model: Any) -> frozenset[str]:
-    """Weights bitsandbytes packs: those of every linear layer but the output's, which is kept exact."""
-    from torch import nn
-
-    output = model.get_output_embeddings()
-    return frozenset(
-        f"{name}.weight"
-        for name, module in model.named_modules()
-        if isinstance(module, nn.Linear) and module is not output
-    )
+def where(plan: Plan) -> str:
+    """The plan's devices, in words."""
+    gpus = sorted(device for device in plan.weights if isinstance(device, int))
+    if not gpus:
+        return "CPU"
+    *most, last = map(str, gpus)
+    return f"split over GPU {', '.join(most)} and {last}" if most else f"GPU {last}"
 
 
 def place(
@@ -110,34 +82,21 @@ def place(
 ) -> Plan:
     """Put `model` (empty weights will do) on GPUs with so many free bytes each.
 
-    `auto` takes one GPU if the model and `ROOMY` tokens fit on it, else spreads over all; `split` always
-    spreads.
+    `auto` takes one GPU if the model and `ROOMY` tokens fit on it, else spreads over all: a second GPU holds
+    more and is no faster, as the layers wait for each other. `split` always spreads.
 
     Raises:
         DoesNotFit: not even `LEAST` tokens would fit beside the weights.
     """
     facts = footprint(model, quantize, element)
     plans = []
-    for device_map in _ways(model, gpus, facts, quantize, layout, element):
-        plan = _measured(device_map, model, facts, gpus, quantize)
+    for device_map in _ways(gpus, facts, layout):
+        plan = _measured(device_map, facts, gpus, quantize)
         if plan.tokens >= min(ROOMY, facts.window):
             return plan
         plans.append(plan)
     roomiest = max(plans, key=lambda plan: plan.tokens)
-    if roomiest.tokens < min(LEAST, facts.window):
-        raise DoesNotFit(_refusal(name, model, facts, quantize, list(gpus.values()), "GPU memory"))
-    return roomiest
-
-
-def _ways(
-    model: Any, gpus: Mapping[int, int], facts: Footprint, quantize: Quantize, layout: Layout, element: int
-) -> Iterator[dict[str, Device]]:
-    """Device maps to try, the best first."""
-    if layout == "auto" or len(gpus) == 1:
-        yield {"": max(gpus, key=lambda gpu: gpus[gpu])}
-    if len(gpus) > 1:
-        for tokens in (ROOMY, LEAST):
-            yield _spread(model, gpus, facts, quantize, element, min(tokens, facts.window))
+    return _checked(roomiest, name, model, list(gpus.values()), "GPU memory")
 
 
 def place_on_cpu(
@@ -149,70 +108,76 @@ def place_on_cpu(
         DoesNotFit: not even `LEAST` tokens would fit beside the weights.
     """
     facts = footprint(model, quantize, element)
-    plan = _measured({"": "cpu"}, model, facts, {"cpu": free}, quantize)
-    if plan.tokens < min(LEAST, facts.window):
-        raise DoesNotFit(_refusal(name, model, facts, quantize, [free], "memory"))
-    return plan
+    plan = _measured({"": "cpu"}, facts, {"cpu": free}, quantize)
+    return _checked(plan, name, model, [free], "memory")
 
 
-def _spread(
-    model: Any, gpus: Mapping[int, int], facts: Footprint, quantize: Quantize, element: int, tokens: int
-) -> dict[str, Device]:
-    """Layers evenly over all GPUs, by accelerate; what goes to "cpu" does not fit: `_measured` sees it."""
-    from accelerate import infer_auto_device_map
-    from accelerate.utils import CustomDtype, get_balanced_memory
-
-    exact = {name: _dtype(element) for name in facts.sizes if name not in _quantized_names(model)}
-    dtypes = {"nf4": CustomDtype.INT4, "int8": _dtype(1), "none": _dtype(element)}
-    kind = {"dtype": dtypes[quantize], "special_dtypes": exact if quantize != "none" else None}
-    unsplit = list(getattr(model, "_no_split_modules", None) or [])
-    # accelerate counts weights alone: keep back each GPU's own share and, in proportion, scales and cache.
-    growth = 1 + tokens * facts.cache_per_layer * facts.layers / facts.weights
-    growth *= QUANTIZED["nf4"] / 0.5 if quantize == "nf4" else 1
-    fixed = RUNTIME + tokens * facts.activation
-    room: dict[Device, int] = {gpu: max(0, int((free - fixed) / growth)) for gpu, free in gpus.items()}
-    room["cpu"] = 1 << 50
-    balanced = get_balanced_memory(model, dict(room), unsplit, **kind)
-    return dict(infer_auto_device_map(model, balanced, unsplit, **kind))
+def _ways(gpus: Mapping[int, int], facts: Footprint, layout: Layout) -> Iterator[dict[str, Device]]:
+    """Device maps to try, the best first."""
+    if layout == "auto" or len(gpus) == 1:
+        yield {"": max(gpus, key=lambda gpu: gpus[gpu])}
+    if len(gpus) > 1:
+        yield _spread(facts, gpus)
 
 
-def _dtype(element: int) -> Any:
-    import torch
+def _spread(facts: Footprint, gpus: Mapping[int, int]) -> dict[str, Device]:
+    """The model in pieces, in order, over all GPUs: with the longest context, each equally full."""
 
-    return {1: torch.int8, 2: torch.bfloat16, 4: torch.float32}[element]
+    def filled(tokens: int, share: float) -> dict[str, Device] | None:
+        return _in_order(facts, {gpu: int(free * share) for gpu, free in gpus.items()}, tokens)
+
+    tokens = _most(lambda count: filled(count, 1.0) is not None, facts.window)
+    spare = _most(lambda percent: filled(tokens, 1 - percent / 100) is not None, 99)
+    # Where not even the weights fit, the last GPU gets what is left over, and `_measured` sees it.
+    return filled(tokens, 1 - spare / 100) or _in_order(facts, {**gpus, max(gpus): 1 << 60}, 0) or {}
 
 
-def layers_of(model: Any) -> list[tuple[str, Any]]:
-    """The decoder layers with their names: the longest list of modules in the model."""
-    from torch import nn
+def _in_order(facts: Footprint, room: Mapping[int, int], tokens: int) -> dict[str, Device] | None:
+    """Each GPU filled before the next, so that a token crosses from one to another once; None: no room."""
+    device_map: dict[str, Device] = {}
+    gpus = iter(sorted(room))
+    gpu = next(gpus)
+    left = room[gpu] - RUNTIME - facts.reading(tokens)
+    for block in facts.blocks:
+        size = block.weights + block.cached(tokens) * facts.cache_per_layer
+        while size > left:
+            following = next(gpus, None)
+            if following is None:
+                return None
+            gpu, left = following, room[following] - RUNTIME - facts.reading(tokens)
+        device_map[block.name] = gpu
+        left -= size
+    return device_map
 
-    lists = [(name, module) for name, module in model.named_modules() if isinstance(module, nn.ModuleList)]
-    name, longest = max(lists, key=lambda pair: len(pair[1]), default=("", ()))
-    return [(f"{name}.{index}", layer) for index, layer in enumerate(longest)]
+
+def _most(fits: Callable[[int], bool], limit: int) -> int:
+    """The largest number up to `limit` that fits; 0 if not even 1 does. What is smaller fits as well."""
+    return bisect.bisect_left(range(1, limit + 1), True, key=lambda number: not fits(number))
 
 
 def _measured(
-    device_map: dict[str, Device],
-    model: Any,
-    facts: Footprint,
-    room: Mapping[Any, int],
-    quantize: Quantize,
+    device_map: dict[str, Device], facts: Footprint, room: Mapping[Any, int], quantize: Quantize
 ) -> Plan:
     """The plan with its bytes on each device, and the tokens its fullest device has room for."""
     weights: dict[Device, int] = {}
-    for name, size in facts.sizes.items():
-        device = _device(device_map, name)
-        weights[device] = weights.get(device, 0) + size
-    layers: dict[Device, int] = {}
-    for name, _ in layers_of(model):
-        device = _device(device_map, name)
-        layers[device] = layers.get(device, 0) + 1
-    tokens = facts.window
-    for device, size in weights.items():
-        left = room.get(device, 0) - size - (RUNTIME if device != "cpu" else 0)
-        per_token = facts.activation + facts.cache_per_layer * layers.get(device, 0)
-        tokens = min(tokens, left // per_token)
-    return Plan(device_map, weights, max(0, tokens), quantize)
+    for block in facts.blocks:
+        device = _device(device_map, block.name)
+        weights[device] = weights.get(device, 0) + block.weights
+
+    def fits(tokens: int) -> bool:
+        return all(size <= room[device] for device, size in _needs(facts, device_map, tokens).items())
+
+    return Plan(device_map, weights, _most(fits, facts.window), quantize, facts)
+
+
+def _needs(facts: Footprint, device_map: Mapping[str, Device], tokens: int) -> dict[Device, int]:
+    needs: dict[Device, int] = {}
+    for block in facts.blocks:
+        device = _device(device_map, block.name)
+        if device not in needs:
+            needs[device] = (RUNTIME if device != "cpu" else 0) + facts.reading(tokens)
+        needs[device] += block.weights + block.cached(tokens) * facts.cache_per_layer
+    return needs
 
 
 def _device(device_map: Mapping[str, Device], name: str) -> Device:
@@ -222,13 +187,17 @@ def _device(device_map: Mapping[str, Device], name: str) -> Device:
     return device_map[name]
 
 
-def _refusal(name: str, model: Any, facts: Footprint, quantize: Quantize, room: list[int], kind: str) -> str:
-    packing = {"nf4": "in 4-bit NF4", "int8": "in 8 bits", "none": "without quantization"}[quantize]
+def _checked(plan: Plan, name: str, model: Any, room: list[int], kind: str) -> Plan:
+    """The plan, unless it has too little room for a question."""
+    facts = plan.facts
+    if plan.tokens >= min(LEAST, facts.window):
+        return plan
+    packing = {"nf4": "in 4-bit NF4", "int8": "in 8 bits", "none": "without quantization"}[plan.quantize]
     there = " + ".join(f"{free / GIB:.1f}" for free in room)
-    return (
+    raise DoesNotFit(
         f"{name} does not fit: {packing} its weights take {facts.weights / GIB:.1f} GiB, with room for a "
         f"question {facts.least / GIB:.1f} GiB, and there are {there} GiB of free {kind}. "
-        f"What to do: {', or '.join(_remedies(model, quantize, room))}."
+        f"What to do: {', or '.join(_remedies(model, plan.quantize, room))}."
     )
 
 
@@ -238,10 +207,16 @@ def _remedies(model: Any, quantize: Quantize, room: list[int]) -> list[str]:
     if quantize != "nf4" and footprint(model, "nf4", 2).least <= spare:
         remedies.append("quantize it to nf4, which would fit")
     parameters = sum(weight.numel() for weight in model.parameters())
-    for smaller, count in SMALLER:
-        # By rule of thumb: 4 bits a weight, 16-bit embeddings, and a fifth more for the cache.
-        if count < 0.9 * parameters and count * 0.6 * 1.2 <= spare:
-            remedies.append(f"use {smaller} in NF4, which would fit")
-            break
+    if smaller := smaller_model(parameters, spare):
+        remedies.append(f"use {smaller} in NF4, which would fit")
     remedies.append("point to an OpenAI-compatible server on a larger machine (PARLEY_LLM=remote)")
     return remedies
+
+
+def smaller_model(parameters: int, room: int) -> str:
+    """The largest of a few good models that is smaller than one of so many parameters and fits; or ""."""
+    for name, count in SMALLER:
+        # By rule of thumb: 4 bits a weight, 16-bit embeddings, and a fifth more for the cache.
+        if count < 0.9 * parameters and count * 0.6 * 1.2 <= room:
+            return name
+    return ""

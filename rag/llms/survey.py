@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from rag.llms.hub import fetch_config, on_disk
+from rag.llms.plan import where
 
 if TYPE_CHECKING:
-    from rag.llms.plan import Layout, Plan, Quantize
+    from rag.llms.plan import Layout, Quantize
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def survey(
     from rag.llms.load import plan_of
 
     plan = plan_of(name, path, quantize=quantize, layout=layout, trust_remote_code=trust_remote_code)
-    return Outlook(name, _where(plan), sum(plan.weights.values()), plan.tokens, download)
+    return Outlook(name, where(plan), sum(plan.weights.values()), plan.tokens, download)
 
 
 def survey_server(url: str, *, key: str | None, model: str | None, offline: bool) -> Outlook:
@@ -59,11 +60,3 @@ def survey_server(url: str, *, key: str | None, model: str | None, offline: bool
 
     llm = connect(url, key=key, model=model, offline=offline)
     return Outlook(llm.model_name, llm.url, 0, llm.context_window, 0)
-
-
-def _where(plan: Plan) -> str:
-    gpus = sorted(device for device in plan.weights if isinstance(device, int))
-    if not gpus:
-        return "CPU"
-    *most, last = map(str, gpus)
-    return f"split over GPU {', '.join(most)} and {last}" if most else f"GPU {last}"

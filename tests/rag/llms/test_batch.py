@@ -24,10 +24,26 @@ from rag.llms.ragged import ATTENTION, Part, forward
 from rag.llms.run import Run
 from rag.llms.writers import free_memory
 from rag.telling import Cut, News, Wait, listening
-from tests.models import FAMILIES, open_tiny, tiny_family
+from tests.models import open_tiny, tiny_of
 from tests.rag.llms.conftest import endless
 
 Forward = Callable[[Any, Sequence[Part], Callable[[], None]], Any]
+SLIDING = {
+    "head_dim": 16,
+    "sliding_window": 12,
+    "query_pre_attn_scalar": 16,
+    "layer_types": ["sliding_attention", "full_attention"],
+}
+FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
+    "mistral": ("mistral", {"sliding_window": None}),
+    "sliding mistral": ("mistral", {"sliding_window": 12}),
+    "qwen2": ("qwen2", {}),
+    "qwen3": ("qwen3", {"head_dim": 32}),
+    "llama": ("llama", {}),
+    "gemma2": ("gemma2", SLIDING | {"attn_logit_softcapping": 5.0}),
+    "gemma3": ("gemma3_text", SLIDING),
+    "phi3": ("phi3", {"pad_token_id": 1, "sliding_window": 12}),
+}
 PASSAGE = "The lighthouse on the northern cape was built in 1874 and is open from May to September. "
 
 
@@ -76,7 +92,8 @@ def plain(model: Any, prompt: list[int], tokens: int, penalty: float = 1.0) -> l
 @pytest.mark.parametrize("penalty", [1.0, 1.2])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_family_writes_as_transformers_does(family: str, penalty: float, tmp_path: Path) -> None:
-    path = tiny_family(tmp_path, family)  # its sliding window, where it has one, is shorter than the prompts
+    kind, facts = FAMILIES[family]
+    path = tiny_of(tmp_path, kind, **facts)  # prompts are longer than its sliding window
     llm, reference = open_tiny(path), open_tiny(path)
     for each in (llm, reference):
         each.loaded.model.float()  # in bfloat16 two tokens may be equally likely

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from rag.llms import DoesNotFit, ModelUnavailable, load, open_llm
+from rag.llms import DoesNotFit, ModelUnavailable, load, machine, open_llm
 from rag.llms.hub import bundled
 from rag.llms.local import LocalChatModel
 from rag.llms.plan import GIB
@@ -42,7 +42,7 @@ def test_nf4_computes_in_bfloat16_where_the_processor_does(
 
     for able, dtype in (({"avx512_bf16": True}, torch.bfloat16), ({"avx2": True}, torch.float32)):
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda able=able: able)
-        assert load.cpu_dtype() == dtype
+        assert machine.cpu_dtype() == dtype
         options = load.quantization("nf4", dtype)
         assert options.bnb_4bit_compute_dtype == dtype
         assert options.bnb_4bit_use_double_quant
@@ -60,11 +60,8 @@ def test_without_a_gpu_a_model_that_fits_is_not_quantized(
     mistral_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "Linear4bit" not in kinds(open_tiny(mistral_path))
-    size = sum(weight.numel() for weight in open_tiny(mistral_path).loaded.model.parameters())
-    # Room for the window and for packed weights, not for whole ones.
-    whole = load.cpu_dtype().itemsize * size
-    per_token = 2 * (2 * 2 * 16 * 2) + 2 * (8 * 64 + 3 * 128)
-    free = int((whole - 1 + 2048 * per_token * load.cpu_dtype().itemsize / 2) / load.CPU_SHARE)
+    facts = open_tiny(mistral_path).loaded.plan.facts
+    free = int((facts.least - 1) / machine.CPU_SHARE)  # room for packed weights, not for whole ones
     monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=free))
     assert "Linear4bit" in kinds(open_tiny(mistral_path))
 

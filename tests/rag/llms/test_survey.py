@@ -10,7 +10,7 @@ import pytest
 
 from rag.llms import DoesNotFit, ModelUnavailable, download_size, open_llm, outlook
 from rag.llms.hub import bundled, find
-from rag.llms.load import cpu_dtype
+from rag.llms.machine import cpu_dtype
 from rag.llms.plan import GIB
 from tests.models import open_tiny
 from tests.rag.llms.hubs import Hub
@@ -60,7 +60,7 @@ def test_what_does_not_fit_is_not_downloaded(
     [
         ([16], "auto", "GPU 0"),
         ([9, 14], "auto", "GPU 1"),
-        ([6, 6], "auto", "split over GPU 0 and 1"),
+        ([5.5, 5.5], "auto", "split over GPU 0 and 1"),
         ([16, 16, 16], "split", "split over GPU 0, 1 and 2"),
     ],
 )
@@ -68,7 +68,7 @@ def test_the_place_among_gpus_is_named(
     large: Hub, monkeypatch: pytest.MonkeyPatch, gpus: list[float], layout: str, where: str
 ) -> None:
     free = {index: int(size * GIB) for index, size in enumerate(gpus)}
-    monkeypatch.setattr("rag.llms.load.free_gpu_memory", lambda: free)
+    monkeypatch.setattr("rag.llms.machine.free_gpu_memory", lambda: free)
     monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda: True)
     found = outlook("org/tiny-instruct", gpu_layout=layout)  # type: ignore[arg-type]  # a parameter is a str
     assert found.where == where
@@ -78,7 +78,7 @@ def test_the_place_among_gpus_is_named(
 def test_a_gpu_that_is_too_small_is_said_before_the_download(
     large: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rag.llms.load.free_gpu_memory", lambda: {0: 4 * GIB})
+    monkeypatch.setattr("rag.llms.machine.free_gpu_memory", lambda: {0: 4 * GIB})
     monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda: True)
     with pytest.raises(DoesNotFit, match=r"NF4.*4\.0 GiB of free GPU memory.*use Qwen/Qwen2\.5-3B-Instruct"):
         outlook("org/tiny-instruct")
