@@ -148,6 +148,11 @@ def _complete(folder: Path) -> bool:
 
 def cached_instruct_model(limit_bytes: int = 2 << 30) -> str | None:
     """The largest instruct model of at most `limit_bytes` that is already on this disk, by name."""
+    return next((name for size, name in cached_models() if size <= limit_bytes), None)
+
+
+def cached_models() -> list[tuple[int, str]]:
+    """The instruct models that are wholly on this disk, as bytes and name, the largest first."""
     from huggingface_hub import constants
 
     found = []
@@ -155,10 +160,8 @@ def cached_instruct_model(limit_bytes: int = 2 << 30) -> str | None:
         name = repository.name.removeprefix("models--").replace("--", "/", 1)
         folder = cached_folder(name) if INSTRUCT.search(name) else None
         if folder and not FIRST_QWEN.fullmatch(name) and _writes_text(folder):
-            size = sum(file.stat().st_size for file in folder.glob("*") if file.is_file())
-            if size <= limit_bytes:
-                found.append((size, name))
-    return max(found)[1] if found else None
+            found.append((sum(file.stat().st_size for file in folder.glob("*") if file.is_file()), name))
+    return sorted(found, reverse=True)
 
 
 def _writes_text(folder: Path) -> bool:
