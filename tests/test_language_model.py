@@ -1,4 +1,4 @@
-"""The life of a language model: swapped while it answers, cancelled, failed, unloaded; its memory given back."""
+"""The life of a language model: swapped while it answers, cancelled, failed, unloaded, and really gone."""
 
 from __future__ import annotations
 
@@ -238,16 +238,24 @@ def test_the_old_one_comes_back_if_the_new_one_does_not_fit_alone_either(
     assert llm.get() is not None
 
 
-def test_an_idle_model_leaves_the_memory_until_the_next_question(opened: Opened, mistral: str) -> None:
+def test_an_idle_model_leaves_the_memory_until_the_next_question(
+    opened: Opened, mistral: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[weakref.ref[Any]] = []
+    monkeypatch.setattr(
+        "model_opening.ModelOpening.warm", lambda _, model: loaded.append(weakref.ref(weights_of(model)))
+    )
     llm = opened(mistral, idle_unload=0.002)
-    gone = weakref.ref(weights_of(llm.ready()))
-    until(lambda: gone() is None)
+    until(lambda: loaded[0]() is None)
     assert (llm.in_force.name, llm.unloaded) == ("quotations", mistral)
+    gate = Gate(monkeypatch, "load")
     llm.wake()
-    notice = " ".join(llm.notices())
+    assert gate.reached.wait(SECONDS)
+    (notice,) = llm.notices()
     assert "still loading; this answer quotes the documents" in notice
     assert "unloaded after 0.002 minutes without a question" in notice
-    assert llm.get() is not None
+    gate.go()
+    until(lambda: len(loaded) == 2)
 
 
 def test_nothing_is_unloaded_by_default(opened: Opened, mistral: str) -> None:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 ASSETS = Path(__file__).parent / "assets"
 _HEAD = (
     '<link rel="stylesheet" href="/parley/parley.css"><link rel="stylesheet" href="/parley/evaluation.css">'
+    '<link rel="stylesheet" href="/parley/model.css">'
     '<script type="module" src="/parley/main.js"></script>'
 )
 

@@ -1,6 +1,7 @@
 // What a person chooses for this browser: voice, speed, mute, and whether speech is sent at once.
 
 import { api, button, byId, el, icon, recall, remember } from "./dom.js";
+import { modelSection } from "./model.js";
 import { player } from "./player.js";
 
 const OFF = "off";
@@ -79,6 +80,7 @@ function menu() {
     signOut,
   );
   const details = el("details", { class: "menu" }, el("summary", { "aria-label": "Settings", title: "Settings" }, icon("gear")), panel);
+  panel.insertBefore(modelSection(details), signOut);
   closesByItself(details);
   return details;
 }
