@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 EXTRACTIVE_NAME = "quotations"
 RETRY = 30.0  # seconds until a model server that was down is asked again
 PACE = 10.0  # seconds over which a download's speed is measured
-PATIENCE = 5.0  # seconds, at most, between two looks whether a model is gone
+PATIENCE = 8.0  # seconds, at most, between two looks whether a model is gone
 Phase = Literal["looking", "asking", "downloading", "loading", "warming"]
 State = Literal["waiting", "loading", "ready", "failed"]
 
@@ -379,11 +379,10 @@ def _wait_until_gone(leaving: Farewell) -> None:
     """Wait for the answers that still run on a model, then give its memory back; can be cancelled."""
     from rag.llms.memory import give_back
 
-    pause = 0.02
-    give_back()
+    pause = PATIENCE / 16
     while not leaving.wait(pause):
         current().raise_if_cancelled()
-        give_back()
+        give_back()  # it may be held by a circle of references; looking for those stops every thread a while
         pause = min(2 * pause, PATIENCE)
     give_back()
 

@@ -128,7 +128,4 @@ def test_with_real_models(browser: Browser, tmp_path: Path) -> None:
         expect(page.locator("#engines .panel")).to_contain_text("smollm2 goes on answering")
         page.keyboard.press("Escape")
         assert ask(page, "When does the garden open?")
-        done = (
-            page.locator("#chat .turn").last if page.locator("#chat .turn").count() else page.locator("#chat")
-        )
-        expect(done).to_contain_text("smollm2")
+        expect(page.locator("#chat")).to_contain_text("smollm2")  # how it was answered names the model

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from language_model import LanguageModel
 from rag.cancel import Cancelled, CancelToken, scope
 from rag.llms import ModelUnavailable, download_size
 from rag.llms.hub import cached_folder, find
+from settings import Settings
+from switching import PageModels
 from tests.rag.llms.hubs import PIECE, Hub
 
 NAME = "org/tiny-instruct"
@@ -82,3 +88,58 @@ def test_more_than_the_whole_file_is_thrown_away(hub: Hub, cache: Path) -> None:
     size = (hub.folder / WEIGHTS).stat().st_size
     (blobs / f"{etag(hub)}.incomplete").write_bytes(b"x" * (size + 5))
     assert (find(NAME) / WEIGHTS).read_bytes() == (hub.folder / WEIGHTS).read_bytes()
+
+
+@pytest.fixture
+def life() -> Iterator[LanguageModel]:
+    build: Any = Settings
+    llm = LanguageModel(build(_env_file=None, llm="extractive", max_new_tokens=4), can_ask=True)
+    llm.get()
+    yield llm
+    llm.close()
+
+
+def until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_a_model_that_is_chosen_shows_its_download_is_cancelled_and_goes_on(
+    hub: Hub, life: LanguageModel
+) -> None:
+    hub.slow = True
+    hub.etags[WEIGHTS] = etag(hub)
+    page = PageModels(life)
+    prospect = page.look(NAME)
+    assert prospect.download > (hub.folder / WEIGHTS).stat().st_size
+    assert "It is a download of 1 MB, to " in prospect.text
+    page.choose(NAME, prospect.download)
+    seen = [0]
+    while seen[-1] < prospect.download / 2:  # each piece that is let go is told
+        hub.pieces.release()
+        until(lambda: page.state().done > seen[-1])
+        seen.append(page.state().done)
+    assert len(seen) > 5
+    state = page.state()
+    assert (state.name, state.coming) == ("quotations", NAME)
+    assert state.text.startswith("Downloading: 1 MB of 1 MB")
+    page.cancel()
+    assert page.state().coming == ""
+    hub.slow = False
+    hub.pieces.release(100)
+    page.choose(NAME, prospect.download)
+    until(lambda: not page.state().coming)
+    assert (page.state().name, page.state().where, page.state().error) == (NAME, "CPU", "")
+    assert len(hub.ranges) == 1
+
+
+def test_a_broken_download_is_said_and_the_old_one_goes_on(hub: Hub, life: LanguageModel) -> None:
+    hub.etags[WEIGHTS] = "0" * 64
+    page = PageModels(life)
+    page.choose(NAME, 0)
+    until(lambda: not page.state().coming)
+    assert page.state().name == "quotations"
+    assert "came broken" in page.state().error
+    assert page.line().state == "failed"
