@@ -51,8 +51,9 @@ def memory_that_runs_out(folder: str) -> Iterator[None]:
 
     weights = load._weights
 
-    def failing(config: Any, source: dict[str, Any], *rest: Any) -> Any:
-        model = weights(config, source, *rest)
+    def failing(*arguments: Any) -> Any:
+        model = weights(*arguments)
+        source = next(given for given in arguments if isinstance(given, dict))
         if source["pretrained_model_name_or_path"] == folder:
             raise torch.OutOfMemoryError("CUDA out of memory (injected).")
         return model

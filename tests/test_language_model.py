@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from language_model import LanguageModel
-from model_opening import weights_of
+from model_opening import ModelOpening, weights_of
 from rag import llms
 from settings import Settings
 from tests.models import tiny_mistral, tiny_qwen
@@ -66,7 +66,7 @@ class Gate:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
         self.reached, self._go = threading.Event(), threading.Event()
-        step_itself = getattr(LanguageModel(Settings(), can_ask=True).opening.__class__, step)
+        step_itself = getattr(ModelOpening, step)
 
         def held(*args: Any) -> Any:
             self.reached.set()
