@@ -351,21 +351,19 @@ class LanguageModel:
             return leaving
 
     def _watch_idleness(self, number: int) -> None:
+        """Until the model that arrived as the `number`th is unloaded, or another one has arrived."""
         idle = self._settings.idle_unload * 60
-        while not self._closed.wait(max(0.001, self._used + idle - time.monotonic())):
-            with self._changed:
-                if self._arrivals != number:
+        with self._changed:
+            while (left := self._used + idle - time.monotonic()) > 0 or self._coming:
+                self._changed.wait(left if left > 0 else 1.0)
+                if self._arrivals != number or self._closed.is_set():
                     return
-                if self._coming:  # the old one answers until that is there
-                    self._used = time.monotonic()
-                    continue
-                if time.monotonic() < self._used + idle:
-                    continue
-                log.info("%s is unloaded: no question for %g s", self._in_force.name, idle)
-                leaving = self._unload()
-            if leaving is not None:
-                _wait_until_gone(leaving)
-            return
+            if self._arrivals != number:
+                return
+            log.info("%s is unloaded: no question for %g s", self._in_force.name, idle)
+            leaving = self._unload()
+        if leaving is not None:
+            _wait_until_gone(leaving)
 
 
 def _farewell(leaving: InForce) -> Farewell | None:
