@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from ui.services import Services
 from ui.web_io import owner_of, refuse
 
-KEEP = "This holds until Parley is started again. To keep it: PARLEY_LLM={name}."
+KEEP = "A choice holds until Parley is started again. To keep what answers now: PARLEY_LLM={name}."
 
 
 class Name(BaseModel):

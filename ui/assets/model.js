@@ -130,7 +130,7 @@ async function follow() {
 
 function draw(state) {
   clearTimeout(timer);
-  now.replaceChildren(el("strong", {}, state.name), state.where ? ` on ${state.where}` : "");
+  now.replaceChildren("Answers now: ", el("strong", {}, state.name), state.where ? ` on ${state.where}` : "");
   coming.hidden = !state.coming;
   agreeButton.hidden = !state.asks || cancelButton.hidden;
   if (state.coming) {
