@@ -111,21 +111,22 @@ def test_only_the_first_user_chooses(browser: Browser, script: Script) -> None:
 @pytest.mark.alone
 def test_with_real_models(browser: Browser, tmp_path: Path) -> None:
     with app_served(tmp_path / "data", "--llm", "extractive") as url, opened(browser, url) as page:
+        model = page.locator(".model")
         settings_of(page)
-        page.locator(".model select").select_option("smollm2")
+        model.locator("select").select_option("smollm2")
         page.get_by_role("button", name="What would it mean?").click()
-        expect(page.locator(".model .prospect")).to_contain_text("Nothing is downloaded.")
+        expect(model.locator(".prospect")).to_contain_text("Nothing is downloaded.", timeout=PAGE_WAIT)
         page.get_by_role("button", name="Use it").click()
-        expect(page.locator(".model .coming")).to_contain_text("smollm2")
-        expect(page.locator(".model .now")).to_contain_text("smollm2 on CPU", timeout=PAGE_WAIT)
-        expect(page.locator("#engines")).to_contain_text("smollm2")
-        look_at(page, "/no/such/folder")
-        expect(page.locator(".model").get_by_role("alert")).to_contain_text("There is no model")
-        page.evaluate(  # as if it had been there a moment ago
+        expect(model.locator(".coming")).to_contain_text("smollm2: Load", timeout=PAGE_WAIT)
+        expect(model.locator(".now")).to_contain_text("smollm2 on CPU", timeout=PAGE_WAIT)
+        expect(page.locator("#engines")).to_contain_text("smollm2", timeout=PAGE_WAIT)
+        page.evaluate(  # as if it had been there when it was looked at
             """fetch("/api/model", {method: "POST", headers: {"Content-Type": "application/json"},
                  body: JSON.stringify({name: "/no/such/folder"})})"""
         )
-        expect(page.locator("#engines .panel")).to_contain_text("smollm2 goes on answering")
+        goes_on = page.locator("#engines .panel")
+        expect(goes_on).to_contain_text("There is no model '/no/such/folder'", timeout=PAGE_WAIT)
+        expect(goes_on).to_contain_text("smollm2 goes on answering")
         page.keyboard.press("Escape")
         assert ask(page, "When does the garden open?")
         expect(page.locator("#chat")).to_contain_text("smollm2")  # how it was answered names the model

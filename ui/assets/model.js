@@ -9,7 +9,8 @@ const OTHER = "";
 const now = el("p", { class: "now" });
 const select = el("select", { id: "model-offers", "aria-label": "Language model", onchange: changed });
 const other = el("input", { type: "text", "aria-label": "Name of a model", placeholder: "org/name, a path, or remote:NAME", maxlength: "500", spellcheck: "false", autocomplete: "off", oninput: unsettled });
-const lookButton = el("button", { type: "submit", class: "go" }, "What would it mean?");
+const ASK = "What would it mean?";
+const lookButton = el("button", { type: "submit", class: "go" }, ASK);
 const form = el("form", { class: "choose" }, select, other, lookButton);
 const meaning = el("p", { role: "status" });
 const useButton = el("button", { type: "button", class: "go", onclick: use });
@@ -79,6 +80,7 @@ async function look(event) {
   if (!name) return other.focus();
   problem.textContent = "";
   lookButton.disabled = true;
+  lookButton.textContent = "Looking…";
   try {
     looked = await api("/api/model/look", { json: { name } });
     meaning.textContent = looked.text;
@@ -88,6 +90,7 @@ async function look(event) {
     problem.textContent = error.message;
   } finally {
     lookButton.disabled = false;
+    lookButton.textContent = ASK;
   }
 }
 
