@@ -29,6 +29,9 @@ from ui.services import (
     Choice,
     EngineState,
     LibraryItem,
+    ModelOffer,
+    ModelProspect,
+    ModelState,
     Progress,
     Services,
     SpeakRequest,
@@ -135,6 +138,26 @@ class _Evaluation:
         raise RuntimeError("There is nothing to ask about.")
 
 
+class _Models:
+    def state(self) -> ModelState:
+        return ModelState("scripted")
+
+    def offers(self) -> Sequence[ModelOffer]:
+        return ()
+
+    def look(self, name: str) -> ModelProspect:
+        raise RuntimeError("There is no other model here.")
+
+    def choose(self, name: str, agreed: int) -> None:
+        raise RuntimeError("There is no other model here.")
+
+    def agree(self) -> None:
+        pass
+
+    def cancel(self) -> None:
+        pass
+
+
 def scripted_services(data: Path, *, sentences: int = 2) -> Services:
     """Services with espeak-ng's voice, or a tone of their own for pages that wish a number as language."""
     from speech.tts import open_synthesizer
@@ -162,6 +185,7 @@ def scripted_services(data: Path, *, sentences: int = 2) -> Services:
         suggestions=lambda: [QUESTION],
         data=data,
         evaluation=_Evaluation(),
+        models=_Models(),
     )
 
 

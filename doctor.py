@@ -213,7 +213,7 @@ def _search(engines: Engines) -> Check:
 
 
 def _answers(engines: Engines) -> Check:
-    finding, remedy = engines.describe_llm()
+    finding, remedy = engines.llm.opening.describe()
     return Check("note" if remedy else "ok", "answers", finding, remedy)
 
 

@@ -15,19 +15,18 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from language_model import EXTRACTIVE_NAME, LanguageModel
 from loading import Loading
 from planning import device_of_parts
 from settings import Settings
 
 if TYPE_CHECKING:
     import numpy as np
-    from langchain_core.language_models import BaseChatModel
     from numpy.typing import NDArray
 
     from rag.assistant import Assistant, Responder
     from rag.corpus import Corpus
     from rag.embeddings import Embedder
-    from rag.llms import Outlook
     from rag.recordings import Said
     from rag.retriever import HybridRetriever, Reranker
     from rag.store import ChunkStore
@@ -38,11 +37,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-GIGABYTE = 1_000_000_000
 NEAREST = 2  # passages that are shown where the documents do not answer
 FIRST_DOCUMENTS = 30.0  # seconds that a question waits for an index which is still empty
-RETRY = 30.0  # seconds until a model server that was down is asked again
-EXTRACTIVE_NAME = "quotations"
 Progress = Callable[[int, int, str], None]
 
 
@@ -81,11 +77,10 @@ class Engines:
 
     def __init__(self, settings: Settings, *, apart: str = "", can_ask: bool = False) -> None:
         self.settings = settings
-        self._can_ask = can_ask
         self.data = settings.data / apart / _fingerprint(settings) if apart else settings.data
         self.embedder: Loading[Embedder] = Loading("the search model", self._open_embedder)
         self.library: Loading[tuple[ChunkStore, Corpus]] = Loading("the index", self._open_library)
-        self.llm: Loading[BaseChatModel | None] = Loading("the language model", self._open_llm)
+        self.llm = LanguageModel(settings, can_ask=can_ask)
         self.transcriber: Loading[Transcriber] = Loading("the recogniser", self._open_transcriber)
         self.synthesizer: Loading[Synthesizer | None] = Loading("the voice", self._open_synthesizer)
         self.beside: Loading[str | None] = Loading("the plan", partial(device_of_parts, settings))  # a device
@@ -93,10 +88,6 @@ class Engines:
         self.corpus_notices: list[str] = []  # what is amiss with the corpus folders
         self.indexing = False  # whether documents are being read that an answer may lack
         self.indexed = ""  # how far that has come, in words
-        self.asking = 0  # bytes of a language model's download that waits for consent
-        self.llm_name = settings.llm
-        self._agreed = threading.Event()
-        self._llm_tried = 0.0
         self.reranker_notice = ""  # why the reranker that is set does not rerank
         self._retriever: Loading[HybridRetriever] = Loading("the retriever", self._open_retriever)
         self._better_transcriber: Transcriber | None = None
@@ -113,7 +104,8 @@ class Engines:
         self.close()
 
     def close(self) -> None:
-        """Write down what the index still holds in memory."""
+        """Write down what the index still holds in memory, and open no model any more."""
+        self.llm.close()
         library = self.library.ready()
         if library is not None:
             store, corpus = library
@@ -195,55 +187,6 @@ class Engines:
     def _tell_reembedding(self, done: int, total: int) -> None:
         self.reembedding = f"embedding all passages anew: {done} of {total}"
         log.info("%s", self.reembedding)
-
-    def _open_llm(self) -> BaseChatModel | None:
-        """The language model, or None where answers are quotations."""
-        from rag.llms import EXTRACTIVE, open_llm, resolve
-
-        settings = self.settings
-        self.llm_name = name = resolve(settings.llm, offline=settings.offline)
-        if name == EXTRACTIVE:
-            return None
-        size = self._outlook(
-            name
-        ).download_bytes  # raises for what could not be opened after a download either
-        if size > GIGABYTE and not settings.download:
-            self._wait_for_consent(name, size)
-        return open_llm(
-            name,
-            **self._how_to_open(),
-            temperature=settings.temperature,
-            top_p=settings.top_p,
-            top_k=settings.top_k,
-            repetition_penalty=settings.repetition_penalty,
-            max_new_tokens=settings.max_new_tokens,
-        )
-
-    def _outlook(self, name: str) -> Outlook:
-        from rag.llms import outlook
-
-        return outlook(name, **self._how_to_open())
-
-    def _how_to_open(self) -> dict[str, Any]:
-        return {
-            "url": self.settings.llm_url,
-            "key": self.settings.llm_key.get_secret_value() or None,
-            "quantize": self.settings.quantize,
-            "gpu_layout": self.settings.gpu_layout,
-            "trust_remote_code": self.settings.trust_remote_code,
-            "token": self._token,
-            "offline": self.settings.offline,
-        }
-
-    def _wait_for_consent(self, name: str, size: int) -> None:
-        if not self._can_ask:
-            raise EngineError(
-                f"{name} is a download of {size / GIGABYTE:.1f} GB. Add --download to agree to it, "
-                "or choose another one with --llm."
-            )
-        self.asking = size
-        self._agreed.wait()
-        self.asking = 0
 
     def _open_transcriber(self) -> Transcriber:
         from speech.asr import Documents, open_transcriber
@@ -450,7 +393,7 @@ class Engines:
         other.data, other.embedder, other.library = self.data, self.embedder, self.library
         other.synthesizer, other._voices, other.beside = self.synthesizer, self._voices, self.beside
         if "llm" not in changes:
-            other.llm, other.llm_name = self.llm, self.llm_name
+            other.llm = self.llm
         if "asr" not in changes:
             other.transcriber, other._better_transcriber = self.transcriber, self._better_transcriber
         return other
@@ -495,19 +438,19 @@ class Engines:
 
     def responder(self, collection: str = "", *, wait: bool = False) -> Responder:
         """What answers now: the language model if it is there (`wait`: or will be), else quotations."""
-        self._try_llm_again()
+        self.llm.wake()
         self._wait_for_first_documents()
         if wait:
             self.llm.get()
-        llm = self.llm.ready()
-        if llm is None:
+        answering = self.llm.in_force
+        if answering.llm is None:
             return self.quoting(collection)
         from rag.assistant import Responder
         from rag.chains import RetrievalQA
         from rag.prompts import NOT_FOUND
 
         chain = RetrievalQA.from_chain_type(
-            llm=llm,
+            llm=answering.llm,
             chain_type=self.settings.chain,
             retriever=self.retriever(collection),
             chain_type_kwargs=self.own_prompt(),
@@ -515,7 +458,7 @@ class Engines:
             compressor=self._compressor(),
             not_found=NOT_FOUND,
         )
-        return Responder(self.llm_name, chain, llm)
+        return Responder(answering.name, chain, answering.llm)
 
     def _compressor(self) -> Any:
         if not self.settings.compress:
@@ -534,12 +477,6 @@ class Engines:
         while empty and self.indexing and time.monotonic() < deadline:
             if current().wait(0.1):
                 return
-
-    def _try_llm_again(self) -> None:
-        """A server that was down may be there by now."""
-        if getattr(self.llm.error, "transient", False) and time.monotonic() - self._llm_tried > RETRY:
-            self._llm_tried = time.monotonic()
-            self.llm.again()
 
     def own_prompt(self) -> dict[str, Any]:
         """The person's prompt, for the chain; empty without one. Raises where it cannot work."""
@@ -569,46 +506,10 @@ class Engines:
 
     def _notices(self) -> list[str]:
         """What a person should know about the answer that comes."""
-        notices = [*self.corpus_notices, *([self.reranker_notice] if self.reranker_notice else [])]
-        if self.asking:
-            size = f"{self.asking / GIGABYTE:.1f} GB"
-            notices.append(f"{self.llm_name} is a download of {size} that waits for your consent.")
-        elif self.llm.state == "loading" and self._can_ask:  # elsewhere it is waited for
-            name = "The language model" if self.llm_name == "auto" else self.llm_name
-            notices.append(f"{name} is still loading; this answer quotes the documents.")
-        elif self.llm.state == "failed" and self._can_ask:  # elsewhere the answer says so
-            notices.append(f"{self.llm.error} This answer quotes the documents.")
+        self.llm.wake()
+        reranker = [self.reranker_notice] if self.reranker_notice else []
+        notices = [*self.corpus_notices, *reranker, *self.llm.notices()]
         if self.indexing:
             far = f" ({self.indexed})" if self.indexed else ""
             notices.append(f"Indexing is not finished{far}: what is not read yet cannot be found.")
         return notices
-
-    def agree_to_download(self) -> None:
-        self._agreed.set()
-
-    @property
-    def llm_choices(self) -> str:
-        """What PARLEY_LLM can be here, as a sentence goes on."""
-        if self.settings.offline:
-            return (
-                "a folder, a GGUF file, the name of a model that is on this disk, smollm2, or remote for a "
-                "server on this machine; without PARLEY_OFFLINE, to any model's name"
-            )
-        return "a model's name, a folder, a GGUF file, smollm2, or remote"
-
-    def describe_llm(self) -> tuple[str, str]:
-        """What will answer and where it will be, and what to do for something better; loads nothing."""
-        from rag.llms import EXTRACTIVE, LLMError, resolve
-
-        name = resolve(self.settings.llm, offline=self.settings.offline)
-        if name == EXTRACTIVE:
-            return "quotations, without a language model", f"Set PARLEY_LLM to {self.llm_choices}."
-        try:
-            found = self._outlook(name)
-        except LLMError as error:
-            return f"{name} cannot be had, so quotations", str(error)
-        size = f", {found.weights_bytes / GIGABYTE:.1f} GB" if found.weights_bytes else ""
-        what = f"{found.name} on {found.where}{size}, window of {found.window} tokens"
-        if found.download_bytes > GIGABYTE and not self.settings.download:
-            return what, f"A download of {found.download_bytes / GIGABYTE:.1f} GB: agree with --download."
-        return what, ""

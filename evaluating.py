@@ -52,7 +52,7 @@ class PageEvaluation:
             return []
         chains = ("stuff", "map_reduce", "refine", "map_rerank")
         found = [
-            Choice("llm", "Answers", engines.llm_name, ("extractive",)),
+            Choice("llm", "Answers", engines.llm.in_force.name, ("extractive",)),
             Choice("compress", "Only the sentences that matter", str(int(settings.compress)), ("0", "1")),
         ]
         if settings.prompt is None:  # which is for one chain alone

@@ -42,15 +42,6 @@ class Loading(Generic[T]):
             self._started = True
         threading.Thread(target=self._run, name=f"load {self.name}", daemon=True).start()
 
-    def again(self) -> None:
-        """Open anew what could not be opened."""
-        with self._lock:
-            if self._error is None:
-                return
-            self._finished.clear()
-            self._error, self._started = None, False
-        self.start()
-
     def get(self) -> T:
         """The engine; waits until it is there, and raises what made it fail."""
         self.start()

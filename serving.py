@@ -19,10 +19,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from certificates import certificate, invitation, links, near
-from engines import EXTRACTIVE_NAME, GIGABYTE, EngineError, Engines
+from engines import EngineError, Engines
 from evaluating import PageEvaluation
 from live_library import LiveLibrary
 from settings import Settings
+from switching import PageModels
 
 if TYPE_CHECKING:
     import uvicorn
@@ -148,6 +149,7 @@ class Serving:
         self._engines = engines
         self._settings = engines.settings
         self._library = LiveLibrary(engines)
+        self._models = PageModels(engines.llm)
         self._suggested: list[str] = []
         self._stopping = threading.Event()
         self._loaders = [
@@ -211,7 +213,7 @@ class Serving:
             ocr=settings.ocr,
             record=self._record,
             evaluation=PageEvaluation(engines),
-            agree=engines.agree_to_download,
+            models=self._models,
             users=settings.users,
             local_only=_is_loopback(settings.host),
             listening=Listening(settings.endpoint_min, settings.endpoint_max, settings.interrupt),
@@ -276,26 +278,7 @@ class Serving:
     # What is active
 
     def _states(self) -> list[EngineState]:
-        return [self._llm_state(), self._embedder_state(), self._asr_state(), self._tts_state()]
-
-    def _llm_state(self) -> EngineState:
-        from ui.services import EngineState
-
-        engines, loading = self._engines, self._engines.llm
-        change = f"Another one: set PARLEY_LLM to {engines.llm_choices}."
-        if engines.asking:
-            size = f"{engines.asking / GIGABYTE:.1f} GB"
-            return EngineState(
-                "llm", engines.llm_name, "asking", f"a download of {size}; quotations until then"
-            )
-        if loading.state == "failed":
-            return EngineState("llm", EXTRACTIVE_NAME, "failed", str(loading.error), change)
-        if loading.state != "ready":
-            name = "a language model" if engines.llm_name == "auto" else engines.llm_name
-            return EngineState("llm", name, "loading", "quotations until it is ready")
-        if loading.ready() is None:
-            return EngineState("llm", EXTRACTIVE_NAME, "ready", "no language model is set or at hand", change)
-        return EngineState("llm", engines.llm_name, "ready", "", change)
+        return [self._models.line(), self._embedder_state(), self._asr_state(), self._tts_state()]
 
     def _embedder_state(self) -> EngineState:
         from ui.services import EngineState

@@ -53,6 +53,12 @@ class Settings(BaseSettings):
     download: bool = Field(
         False, description="agree to download a language model of more than 1 GB without being asked"
     )
+    idle_unload: float = Field(
+        0.0,
+        ge=0,
+        description="minutes without a question after which a local model leaves the memory; "
+        "the next question loads it again; 0: never",
+    )
     quantize: Literal["auto", "nf4", "int8", "none"] = Field(
         "auto", description="a local model's weights; auto: nf4 on a GPU, none where it fits without one"
     )

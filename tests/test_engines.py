@@ -112,7 +112,7 @@ def test_a_model_that_cannot_be_had_is_said_and_quotations_answer(settings: Sett
 def test_a_model_server_that_comes_up_later_answers_then(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engines.RETRY", 0.0)
+    monkeypatch.setattr("language_model.RETRY", 0.0)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     remote = {"llm": "remote", "llm_url": f"http://127.0.0.1:{port}/v1"}
@@ -144,12 +144,12 @@ def test_a_large_download_waits_for_consent(
     large_one = llms.Outlook("large", "GPU 0", 4_000_000_000, 8192, download_bytes=14_500_000_000)
     monkeypatch.setattr(llms, "outlook", lambda *_, **__: large_one)
     large = settings.model_copy(update={"llm": model, "max_new_tokens": 8})
-    with Engines(large) as engines, pytest.raises(EngineError, match=r"14.5 GB. Add --download"):
+    with Engines(large) as engines, pytest.raises(llms.LLMError, match=r"14.5 GB. Add --download"):
         engines.llm.get()  # where nobody can be asked, it is not waited for
     with Engines(large, can_ask=True) as engines:
         index(engines, settings.corpus, ())
         engines.llm.start()
-        while not engines.asking:
+        while not engines.llm.asking:
             assert engines.llm.state == "loading"
         services = Serving(engines).services()
         state = next(state for state in services.engines() if state.kind == "llm")
@@ -157,9 +157,9 @@ def test_a_large_download_waits_for_consent(
         done, notices = ask(engines, "When does the lantern boat return?")
         assert done.engine == "quotations"
         assert any("14.5 GB" in notice for notice in notices)
-        services.agree()
+        services.models.agree()
         assert engines.llm.get() is not None
-        assert not engines.asking
+        assert not engines.llm.asking
 
 
 def test_a_reranker_that_cannot_be_had_is_said_and_left_out(settings: Settings) -> None:
@@ -244,11 +244,11 @@ def test_an_own_prompt_is_checked_before_anybody_asks(settings: Settings, tmp_pa
 @pytest.mark.parametrize("offline", [True, False])
 def test_what_a_language_model_can_be_depends_on_the_network(settings: Settings, offline: bool) -> None:
     with Engines(settings.model_copy(update={"offline": offline})) as engines:
-        _, remedy = engines.describe_llm()
+        _, remedy = engines.llm.opening.describe()
         assert ("that is on this disk" in remedy) == offline
         engines.llm.get()
         state = Serving(engines).services().engines()[0]
-        assert engines.llm_choices in state.remedy
+        assert engines.llm.opening.choices in state.remedy
 
 
 def test_offline_no_consent_is_asked_for_a_download(settings: Settings) -> None:

@@ -35,11 +35,6 @@ def state_routes(services: Services, documents: Documents, metrics: Metrics) -> 
         kind, _, user = owner_of(request).partition(":")
         return JSONResponse(page_state(services, documents) | {"user": user if kind == "user" else ""})
 
-    @router.post("/api/agree")
-    def agree() -> JSONResponse:
-        services.agree()
-        return JSONResponse({})
-
     return router
 
 

@@ -172,6 +172,56 @@ class EngineState:
 
 
 @dataclass(frozen=True)
+class ModelOffer:
+    """A language model that makes sense on this server."""
+
+    name: str
+    note: str
+
+
+@dataclass(frozen=True)
+class ModelProspect:
+    """What choosing a language model would mean."""
+
+    name: str
+    text: str
+    download: int  # bytes; whoever chooses it agrees to them
+
+
+@dataclass(frozen=True)
+class ModelState:
+    """The language model that answers, and the one on its way."""
+
+    name: str
+    where: str = ""
+    coming: str = ""  # the name of the one on its way; empty: none
+    text: str = ""  # how far that is
+    done: int = 0
+    total: int = 0  # 0: it cannot be said
+    asks: int = 0  # bytes of a download that waits for consent
+    error: str = ""  # why the one that was chosen last does not answer
+
+
+class Models(Protocol):
+    """The language model. `look` takes seconds, and raises an error whose message is for the person."""
+
+    def state(self) -> ModelState: ...
+
+    def offers(self) -> Sequence[ModelOffer]: ...
+
+    def look(self, name: str) -> ModelProspect: ...
+
+    def choose(self, name: str, agreed: int) -> None:
+        """Begin to open it. `agreed`: bytes that the person agrees to download."""
+
+    def agree(self) -> None:
+        """To the download that waits for consent."""
+
+    def cancel(self) -> None:
+        """Leave the one on its way."""
+
+
+@dataclass(frozen=True)
 class Choice:
     """A setting whose other values can be compared with the one in force."""
 
@@ -248,9 +298,9 @@ class Services:
     suggestions: Callable[[], Sequence[str]]
     data: Path  # the folder of parley.db, feedback.jsonl, questions, results, and what is being uploaded
     evaluation: Evaluation
+    models: Models
     ocr: str = "none"  # the languages in which scans are read
     record: Callable[[str], Source | None] = lambda source: None  # what the index knows of a document's file
-    agree: Callable[[], None] = lambda: None  # the person agrees to the download that an engine asks for
     users: Mapping[str, str] = field(default_factory=dict, repr=False)  # user → password; empty: no sign-in
     local_only: bool = (
         True  # served on loopback: a page under any other host name is refused, but for `hosts`

@@ -25,6 +25,7 @@ from ui.guard import Guard
 from ui.library import Documents, library_routes
 from ui.live import talk_on
 from ui.metrics import Metrics
+from ui.models import model_routes
 from ui.pages import page_routes
 from ui.services import Services
 from ui.voice import Voices, voice_routes
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 ASSETS = Path(__file__).parent / "assets"
 _HEAD = (
     '<link rel="stylesheet" href="/parley/parley.css"><link rel="stylesheet" href="/parley/evaluation.css">'
+    '<link rel="stylesheet" href="/parley/model.css">'
     '<script type="module" src="/parley/main.js"></script>'
 )
 
@@ -63,6 +65,7 @@ def build_ui(services: Services) -> FastAPI:
     app.include_router(page_routes(services, images))
     app.include_router(voice_routes(services, voices))
     app.include_router(state_routes(services, documents, metrics))
+    app.include_router(model_routes(services))
     evaluating = Evaluating(services, busy=lambda: chat.answering or voices.talking > 0)
     app.include_router(evaluation_routes(services, evaluating, chat.feedback))
     app.mount("/parley", StaticFiles(directory=ASSETS))

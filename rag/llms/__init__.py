@@ -15,14 +15,24 @@ from rag.llms.errors import (
     PromptTooLong,
     ServerError,
 )
-from rag.llms.hub import SMOLLM2, cached_folder, cached_instruct_model, download_size, find, on_disk
-from rag.llms.plan import Layout, Quantize
+from rag.llms.hub import (
+    SMOLLM2,
+    cached_folder,
+    cached_instruct_model,
+    cached_models,
+    download_size,
+    find,
+    on_disk,
+)
+from rag.llms.plan import SMALLER, Layout, Quantize
 from rag.llms.survey import Outlook, survey, survey_server
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
 __all__ = [
+    "EXTRACTIVE",
+    "SMOLLM2",
     "DoesNotFit",
     "GenerationFailed",
     "LLMError",
@@ -31,14 +41,18 @@ __all__ = [
     "PromptTooLong",
     "ServerError",
     "cached_instruct_model",
+    "cached_models",
     "download_size",
+    "find",
     "open_llm",
     "outlook",
     "resolve",
+    "suggested",
 ]
 
 DEFAULT = "mistralai/Mistral-7B-Instruct-v0.2"
 EXTRACTIVE = "extractive"
+BYTES_PER_WEIGHT = 0.9  # in 4 bits, with the context that a question needs; a first guess, no plan
 
 
 def resolve(name: str, *, offline: bool = False) -> str:
@@ -54,6 +68,20 @@ def resolve(name: str, *, offline: bool = False) -> str:
     if torch.cuda.is_available() and (not offline or cached_folder(DEFAULT)):
         return DEFAULT
     return cached_instruct_model() or EXTRACTIVE
+
+
+def suggested() -> dict[str, str]:
+    """Models that could be downloaded and would fit into all the memory of this machine: name → a note."""
+    import psutil  # type: ignore[import-untyped]
+
+    from rag.llms.load import free_gpu_memory
+
+    room = sum(free_gpu_memory().values()) or psutil.virtual_memory().total
+    return {
+        name: f"a download of about {2 * weights / 1e9:.0f} GB"
+        for name, weights in reversed(SMALLER)
+        if weights * BYTES_PER_WEIGHT < room
+    }
 
 
 def outlook(

@@ -12,14 +12,14 @@ import json
 import re
 import shutil
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from rag.llms.download import TIMEOUT, Told, bytes_there, fetch
 from rag.llms.errors import ModelUnavailable
 
 SMOLLM2 = "smollm2"
-TIMEOUT = 5.0  # seconds for a first answer of the hub
 HARD_LIMIT = 8.0  # seconds even when name resolution hangs, which no HTTP timeout covers
 NAME = re.compile(r"[\w.-]+/[\w.-]+")
 INSTRUCT = re.compile(r"instruct|chat|-it$", re.IGNORECASE)
@@ -36,15 +36,25 @@ FACTS = (".json", ".model", ".txt", ".jinja", ".tiktoken")  # configuration and 
 T = TypeVar("T")
 
 
-def find(name: str, *, token: str | None = None, offline: bool = False, own_code: bool = False) -> Path:
+def find(
+    name: str,
+    *,
+    token: str | None = None,
+    offline: bool = False,
+    own_code: bool = False,
+    told: Callable[[int, int], None] = lambda done, total: None,
+) -> Path:
     """The folder (or GGUF file) of a model by name or path; downloads it if it must and may.
 
+    A download that was cut off or cancelled (`rag.cancel`) goes on where it stopped.
+
     own_code: fetch the repository's Python files too, for a model that is trusted to run them.
+    told: is told while it downloads how many bytes are there, and of how many.
 
     Raises:
         ModelUnavailable: with what to do.
     """
-    return on_disk(name, offline=offline) or _download(name, token, own_code)
+    return on_disk(name, offline=offline) or _download(name, token, own_code, told)
 
 
 def on_disk(name: str, *, offline: bool = False) -> Path | None:
@@ -147,6 +157,11 @@ def _complete(folder: Path) -> bool:
 
 def cached_instruct_model(limit_bytes: int = 2 << 30) -> str | None:
     """The largest instruct model of at most `limit_bytes` that is already on this disk, by name."""
+    return next((name for size, name in cached_models() if size <= limit_bytes), None)
+
+
+def cached_models() -> list[tuple[int, str]]:
+    """The instruct models that are wholly on this disk, as bytes and name, the largest first."""
     from huggingface_hub import constants
 
     found = []
@@ -154,10 +169,8 @@ def cached_instruct_model(limit_bytes: int = 2 << 30) -> str | None:
         name = repository.name.removeprefix("models--").replace("--", "/", 1)
         folder = cached_folder(name) if INSTRUCT.search(name) else None
         if folder and not FIRST_QWEN.fullmatch(name) and _writes_text(folder):
-            size = sum(file.stat().st_size for file in folder.glob("*") if file.is_file())
-            if size <= limit_bytes:
-                found.append((size, name))
-    return max(found)[1] if found else None
+            found.append((sum(file.stat().st_size for file in folder.glob("*") if file.is_file()), name))
+    return sorted(found, reverse=True)
 
 
 def _writes_text(folder: Path) -> bool:
@@ -171,7 +184,11 @@ def download_size(name: str, *, token: str | None = None, offline: bool = False)
     Raises:
         ModelUnavailable: not found, no network, first-generation Qwen.
     """
-    return 0 if on_disk(name, offline=offline) else sum(_listing(name, token, own_code=False).values())
+    return 0 if on_disk(name, offline=offline) else _missing(name, _listing(name, token, own_code=False))
+
+
+def _missing(name: str, files: Mapping[str, int]) -> int:
+    return max(0, sum(files.values()) - bytes_there(name))
 
 
 def fetch_config(name: str, token: str | None = None, own_code: bool = False) -> tuple[Path, int]:
@@ -183,9 +200,9 @@ def fetch_config(name: str, token: str | None = None, own_code: bool = False) ->
         ModelUnavailable: not found, gated, no network, no room on the disk, not a model.
     """
     files = _listing(name, token, own_code)
-    size = sum(files.values())
+    size = _missing(name, files)
     need_room(name, size)
-    small = [file for file in files if file == "config.json" or file.endswith(".py")]
+    small = {file: bytes_ for file, bytes_ in files.items() if file == "config.json" or file.endswith(".py")}
     return within(HARD_LIMIT * len(small), lambda: _fetch(name, small, token)), size
 
 
@@ -222,25 +239,21 @@ def needed_files(files: Iterable[str], own_code: bool = False) -> list[str]:
     return facts + (weights or [file for file in top if re.fullmatch(r"pytorch_model.*\.bin", file)])
 
 
-def _download(name: str, token: str | None, own_code: bool) -> Path:
+def _download(name: str, token: str | None, own_code: bool, told: Callable[[int, int], None]) -> Path:
     files = _listing(name, token, own_code)
-    need_room(name, sum(files.values()))
-    return _fetch(name, files, token)
+    need_room(name, _missing(name, files))
+    total = sum(files.values())
+    return _fetch(name, files, token, lambda done: told(done, total))
 
 
-def _fetch(name: str, files: Iterable[str], token: str | None) -> Path:
+def _fetch(name: str, files: Mapping[str, int], token: str | None, told: Told = lambda done: None) -> Path:
     """The folder in the cache, with these files."""
-    from huggingface_hub import hf_hub_download
-
-    folder = Path()
     try:
-        # One by one: each asks with a timeout, which the whole snapshot's listing does not.
-        for file in files:
-            fetched = hf_hub_download(name, file, token=token or False, etag_timeout=TIMEOUT)
-            folder = Path(fetched).parent
+        return fetch(name, files, token, told)
+    except ModelUnavailable:
+        raise
     except Exception as error:
         raise _explained(name, error, token) from error
-    return folder
 
 
 def need_room(name: str, size: int) -> None:

@@ -7,7 +7,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,9 @@ from ui.services import (
     Choice,
     EngineState,
     LibraryItem,
+    ModelOffer,
+    ModelProspect,
+    ModelState,
     Progress,
     Services,
     SpeakRequest,
@@ -276,6 +279,45 @@ class ScriptedEvaluation:
         return [row for row in self.proposals if row.question not in without][:count]
 
 
+class ScriptedModels:
+    """Opens nothing: a model is on its way until the test says how it ends. "no/…" cannot be looked at."""
+
+    def __init__(self) -> None:
+        self.now = ModelState("quotations")
+        self.chosen: list[tuple[str, int]] = []
+        self.agreed = 0
+        self.download = 3_100_000_000
+
+    def state(self) -> ModelState:
+        return self.now
+
+    def offers(self) -> list[ModelOffer]:
+        return [
+            ModelOffer("extractive", "quotes the documents, invents nothing"),
+            ModelOffer("org/larger-instruct", "a download of about 3 GB"),
+        ]
+
+    def look(self, name: str) -> ModelProspect:
+        if name.startswith("no/"):
+            raise RuntimeError(f"The hub has no model {name}. Check its spelling.")
+        size = 0 if name == "extractive" else self.download
+        return ModelProspect(name, "It runs on CPU and takes 3.0 GB.", size)
+
+    def choose(self, name: str, agreed: int) -> None:
+        self.chosen.append((name, agreed))
+        self.now = replace(self.now, coming=name, text="Downloading: 1.0 GB of 3.1 GB.", done=10, total=31)
+
+    def agree(self) -> None:
+        self.agreed += 1
+
+    def cancel(self) -> None:
+        self.now = replace(self.now, coming="", text="", done=0, total=0)
+
+    def ends(self, *, error: str = "") -> None:
+        name = self.now.name if error else self.now.coming
+        self.now = ModelState(name, "" if name == "quotations" else "CPU", error=error)
+
+
 class Script:
     """All scripted parts together; change them before or while the page is used."""
 
@@ -285,6 +327,7 @@ class Script:
         self.library = ScriptedLibrary()
         self.tone = Tone()
         self.evaluation = ScriptedEvaluation()
+        self.models = ScriptedModels()
         self.heard = Heard()
         self.recordings: list[bytes] = []
         self.requests: list[SpeakRequest] = []
@@ -333,5 +376,6 @@ class Script:
             data=self.data,
             record=self.records.get,
             evaluation=self.evaluation,
+            models=self.models,
             users=self.users,
         )

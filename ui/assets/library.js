@@ -156,7 +156,7 @@ function post(file) {
   });
 }
 
-async function refresh() {
+export async function refresh() {
   clearTimeout(timer);
   let busy = false;
   try {

@@ -1,6 +1,7 @@
 // What a person chooses for this browser: voice, speed, mute, and whether speech is sent at once.
 
-import { api, button, byId, el, icon, recall, remember } from "./dom.js";
+import { api, button, byId, el, icon, recall, remember, toast } from "./dom.js";
+import { modelSection } from "./model.js";
 import { player } from "./player.js";
 
 const OFF = "off";
@@ -79,6 +80,7 @@ function menu() {
     signOut,
   );
   const details = el("details", { class: "menu" }, el("summary", { "aria-label": "Settings", title: "Settings" }, icon("gear")), panel);
+  panel.insertBefore(modelSection(details), signOut);
   closesByItself(details);
   return details;
 }
@@ -156,7 +158,7 @@ function drawEngines() {
       el("span", { class: "state" }, engine.state === "asking" ? "waits for you" : engine.state),
       engine.why ? el("p", {}, engine.why) : null,
       engine.remedy ? el("p", { class: "remedy" }, engine.remedy) : null,
-      engine.state === "asking" ? el("button", { type: "button", onclick: () => api("/api/agree", { method: "POST" }) }, "Download it") : null,
+      engine.state === "asking" ? el("button", { type: "button", onclick: () => api("/api/agree", { method: "POST" }).catch(({ message }) => toast(message)) }, "Download it") : null,
     ),
   );
   const details = el("details", { class: "menu" }, el("summary", { title: "Which engines are active, and how to change them" }, overall(engines), ...line), el("ul", { class: "panel" }, ...rows));

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 COMMIT = "0" * 40
+PIECE = 32 << 10  # bytes
 
 
 class Hub(ThreadingHTTPServer):
@@ -23,6 +25,10 @@ class Hub(ThreadingHTTPServer):
         self.folder = Path()
         self.tokens: list[str | None] = []
         self.fetched: list[str] = []
+        self.ranges: list[str] = []  # of the requests for a part of a file
+        self.pieces = threading.Semaphore(0)  # with `slow`: each lets one piece of a large file go
+        self.slow = False
+        self.etags: dict[str, str] = {}  # of files that have one of their own
 
     @property
     def url(self) -> str:
@@ -51,18 +57,36 @@ class Handler(BaseHTTPRequestHandler):
             if body:
                 self.server.fetched.append(path.rpartition("/")[2])
             data = (self.server.folder / path.rpartition("/")[2]).read_bytes() if status == 200 else b""
+        begin = 0
+        if status == 200 and body and (wished := self.headers.get("Range")):
+            self.server.ranges.append(wished)
+            begin = int(wished.removeprefix("bytes=").partition("-")[0])
+            status = 206
         self.send_response(status)
         if status in (401, 403, 404):
             code = "GatedRepo" if self.server.gated else "RepoNotFound"
             self.send_header("X-Error-Code", code)
-        if status != 200:
+        if status == 206:
+            self.send_header("Content-Range", f"bytes {begin}-{len(data) - 1}/{len(data)}")
+            data = data[begin:]
+        elif status != 200:
             data = b""
         self.send_header("X-Repo-Commit", COMMIT)
-        self.send_header("ETag", f'"{abs(hash(path)):x}"')
+        etag = self.server.etags.get(path.rpartition("/")[2], f"{abs(hash(path)):x}")
+        self.send_header("ETag", f'"{etag}"')
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         if body:
-            self.wfile.write(data)
+            self._write(data)
+
+    def _write(self, data: bytes) -> None:
+        try:
+            for at in range(0, len(data), PIECE):
+                if self.server.slow and len(data) > PIECE:
+                    self.server.pieces.acquire(timeout=20)
+                self.wfile.write(data[at : at + PIECE])
+        except OSError:  # whoever downloaded has left
+            self.close_connection = True
 
     def listing(self, path: str) -> object:
         files = [file for file in sorted(self.server.folder.glob("*")) if file.is_file()]

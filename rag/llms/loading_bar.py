@@ -1,0 +1,45 @@
+"""How far transformers is with loading weights, and a way to stop it: it counts them in a progress bar.
+
+It knows that bar and nothing of models. transformers has one hook for the whole process; this one acts only
+for the thread that asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from rag.cancel import current
+
+Told = Callable[[int, int], None]  # weights that are loaded, of how many
+
+_told: ContextVar[Told | None] = ContextVar("parley_loading", default=None)
+
+
+@contextmanager
+def watched(told: Told) -> Iterator[None]:
+    """What this thread loads in the block is told to `told`, and stops once its token is cancelled."""
+    from transformers.utils import logging
+
+    logging.set_tqdm_hook(_bar)
+    before = _told.set(told)
+    try:
+        yield
+    finally:
+        _told.reset(before)
+
+
+def _bar(factory: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    told = _told.get()
+    if told is None or not args or not hasattr(args[0], "__len__"):
+        return factory(*args, **kwargs)
+    return _counted(args[0], told)
+
+
+def _counted(things: Any, told: Told) -> Iterator[Any]:
+    for number, thing in enumerate(things, 1):
+        current().raise_if_cancelled()
+        yield thing
+        told(number, len(things))
