@@ -202,6 +202,7 @@ class Serving:
             local_only=_is_loopback(settings.host),
             listening=Listening(settings.endpoint_min, settings.endpoint_max, settings.interrupt),
             hosts=settings.hosts,
+            api_key=settings.api_key.get_secret_value(),
         )
 
     def _pages(self, source: str) -> Sequence[Page]:

@@ -18,6 +18,7 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_vali
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 PREFIX = "PARLEY_"
+API_KEY_LENGTH = 16  # characters at least: nobody counts wrong ones
 TOKEN_NAMES = ("HF_TOKEN", "HUGGINGFACE_API_KEY")
 
 
@@ -139,6 +140,10 @@ class Settings(BaseSettings):
     auth: SecretStr = Field(
         SecretStr(""), description="who may sign in: user:password[,user:password…], or none"
     )
+    api_key: SecretStr = Field(
+        SecretStr(""),
+        description="key of the OpenAI-compatible API under /v1; without one it serves this machine alone",
+    )
     offline: bool = Field(False, description="1: no outgoing connection, from any part")
     allow_private_urls: bool = Field(False, description="1: web pages may be read from private addresses too")
     hf_token: SecretStr = Field(
@@ -205,6 +210,16 @@ class Settings(BaseSettings):
     @classmethod
     def _auth_is_pairs(cls, value: SecretStr) -> SecretStr:
         parse_auth(value)
+        return value
+
+    @field_validator("api_key")
+    @classmethod
+    def _api_key_cannot_be_guessed(cls, value: SecretStr) -> SecretStr:
+        key = value.get_secret_value()
+        if key and not re.fullmatch(rf"[!-~]{{{API_KEY_LENGTH},}}", key):
+            raise ValueError(
+                f"must have {API_KEY_LENGTH} characters or more: letters, digits and signs, without a space"
+            )
         return value
 
     @classmethod

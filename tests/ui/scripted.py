@@ -7,7 +7,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -330,3 +330,18 @@ class Script:
             evaluation=self.evaluation,
             users=self.users,
         )
+
+
+class Front:
+    """The assistant that the script has at the moment, so that one server does for many tests."""
+
+    def __init__(self, script: Script) -> None:
+        self._script = script
+
+    def answer(self, question: str, history: Sequence[BaseMessage] = (), **more: Any) -> Answer:
+        return self._script.assistant.answer(question, history, **more)
+
+
+def served(script: Script, **given: Any) -> Services:
+    """The script's services with the assistant that it has when it is asked; what is `given` differs."""
+    return replace(script.services(), assistant=Front(script), **given)
