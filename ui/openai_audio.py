@@ -102,7 +102,7 @@ class Audio:
             speaker.stop()
             raise
         if not first:
-            raise ApiError(" ".join(notices) or "There is nothing in this text to say.", param="input")
+            raise _silent(notices)
         headers = {"X-Parley-Notice": quote(" ".join(notices), safe=" ,.;:'()")} if notices else {}
         media_type = FORMATS[wanted.response_format].media_type
         return Closing(_from(first, sound), speaker.stop, media_type=media_type, headers=headers)
@@ -207,3 +207,10 @@ async def _from(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes
     yield first
     async for piece in rest:
         yield piece
+
+
+def _silent(notices: list[str]) -> ApiError:
+    """Why nothing was said."""
+    if notices:
+        return ApiError(" ".join(notices), status=500)
+    return ApiError("There is nothing in this text to say.", param="input")
