@@ -24,7 +24,7 @@ from pydantic import ConfigDict, PrivateAttr, SecretStr
 
 from rag.cancel import current
 from rag.llms.errors import ModelUnavailable, PromptTooLong, ServerError
-from rag.llms.exchange import Exchange, Timeouts, ask, is_loopback
+from rag.llms.exchange import Exchange, Timeouts, ask, is_loopback, wait_to_retry
 from rag.llms.render import as_turns, folded
 
 log = logging.getLogger(__name__)
@@ -104,11 +104,21 @@ class RemoteChatModel(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
+        may_retry = True
         while True:
+            begun = False
             try:
-                yield from self._attempt(messages, stop)
+                for chunk in self._attempt(messages, stop):
+                    begun = True
+                    yield chunk
                 return
             except ServerError as error:
+                if begun:  # what was written cannot be written once more
+                    raise
+                if may_retry and wait_to_retry(error):
+                    may_retry = False
+                    log.warning("the model server failed (HTTP %s); asking it once more", error.status)
+                    continue
                 refused = _refusal(error, messages)
                 if refused is None or refused in self._refused:
                     raise
@@ -220,7 +230,7 @@ def connect(
         ModelUnavailable: no or a wrong URL, a server elsewhere while offline, a choice to be made.
         ServerError: the server cannot be reached (`transient`: it may come up later) or refuses the key.
     """
-    base = _base(url, offline)
+    base = base_url(url, offline)
     secret = SecretStr(key) if key else None
     timeouts = timeouts or Timeouts()
     listed = _listed(base, secret, timeouts)
@@ -236,7 +246,8 @@ def connect(
     )
 
 
-def _base(url: str, offline: bool) -> str:
+def base_url(url: str, offline: bool) -> str:
+    """A server's address, up to and with "/v1". Raises ModelUnavailable where it may not be asked."""
     parts = urlsplit(url.strip())
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ModelUnavailable(
