@@ -128,12 +128,15 @@ class Engines:
         stored = stored_embedder(self.data)
         if name == "auto" and stored:  # an index keeps the embedder that it was made with
             name, _ = stored
-        return open_embedder(
-            name,
-            offline=self.settings.offline,
-            token=self._token,
-            download=self.settings.download,
-        )
+        dimension = stored[1] if stored and stored[0] == name else None
+        download = self.settings.download
+        return open_embedder(name, **self._where_to_look(), download=download, dimension=dimension)
+
+    def _where_to_look(self) -> dict[str, Any]:
+        """For a model by its name: on this disk, the model hub, or the server."""
+        key = self.settings.llm_key.get_secret_value() or None
+        server = {"url": self.settings.llm_url, "key": key}
+        return server | {"token": self._token, "offline": self.settings.offline}
 
     def _open_library(self) -> tuple[ChunkStore, Corpus]:
         from rag.corpus import Corpus
@@ -222,14 +225,10 @@ class Engines:
         return outlook(name, **self._how_to_open())
 
     def _how_to_open(self) -> dict[str, Any]:
-        return {
-            "url": self.settings.llm_url,
-            "key": self.settings.llm_key.get_secret_value() or None,
+        return self._where_to_look() | {
             "quantize": self.settings.quantize,
             "gpu_layout": self.settings.gpu_layout,
             "trust_remote_code": self.settings.trust_remote_code,
-            "token": self._token,
-            "offline": self.settings.offline,
         }
 
     def _wait_for_consent(self, name: str, size: int) -> None:
@@ -460,19 +459,19 @@ class Engines:
         )
 
     def _reranker(self) -> Reranker | None:
-        """The cross-encoder that is set; one that cannot be had is said with each answer, and left out."""
-        name = self.settings.reranker
-        if name == "none":
+        """The reranker that is set; one that cannot be had is said with each answer, and left out."""
+        if self.settings.reranker == "none":
             return None
-        from rag.rerank import RerankerError, open_reranker
+        from rag.rerank import Dispensable, RerankerError, left_out, open_reranker
 
+        tell = partial(setattr, self, "reranker_notice")
         try:
-            reranker = open_reranker(name, offline=self.settings.offline, token=self._token)
-            reranker.scores("Does it load?", ["It does."])
+            reranker = open_reranker(self.settings.reranker, **self._where_to_look())
+            reranker.load()
         except RerankerError as error:
-            self.reranker_notice = f"{error} The passages are ranked without it."
+            tell(left_out(error))
             return None
-        return reranker
+        return Dispensable(reranker, tell)
 
     def quoting(self, collection: str = "") -> Responder:
         """What answers without a language model."""
@@ -554,12 +553,13 @@ class Engines:
             self.quoting,
             memory=self.settings.memory,
             notices=self._notices,
+            late_notices=lambda: [self.reranker_notice] if self.reranker_notice else [],
             nearest=lambda question, collection: self.retriever(collection).search(question, NEAREST),
         )
 
     def _notices(self) -> list[str]:
         """What a person should know about the answer that comes."""
-        notices = [*self.corpus_notices, *([self.reranker_notice] if self.reranker_notice else [])]
+        notices = list(self.corpus_notices)
         if self.asking:
             size = f"{self.asking / GIGABYTE:.1f} GB"
             notices.append(f"{self.llm_name} is a download of {size} that waits for your consent.")

@@ -49,7 +49,7 @@ class Settings(BaseSettings):
         "auto",
         description="auto, extractive (quotes), smollm2 (bundled), remote[:MODEL], or a model's name or path",
     )
-    llm_url: str = Field("", description="base URL of an OpenAI-compatible server, for `PARLEY_LLM=remote`")
+    llm_url: str = Field("", description="base URL of an OpenAI-compatible server, for what is remote")
     llm_key: SecretStr = Field(SecretStr(""), description="key of that server")
     download: bool = Field(
         False, description="agree to download a language model of more than 1 GB without being asked"
@@ -63,9 +63,10 @@ class Settings(BaseSettings):
     trust_remote_code: bool = Field(
         False, description="run code that comes with a model: only if you trust it"
     )
-    embedder: str = Field("auto", description="sentence-transformers model, by name or path")
+    embedder: str = Field("auto", description="sentence-transformers model, by name or path, or remote:MODEL")
     reranker: str = Field(
-        "none", description="cross-encoder that reorders the passages, by name or path, or none"
+        "none",
+        description="cross-encoder that reorders the passages, by name or path, or remote:MODEL, or none",
     )
     chain: Literal["stuff", "map_reduce", "refine", "map_rerank"] = Field(
         "stuff", description="how the passages reach the model: all at once, or one by one"

@@ -197,8 +197,9 @@ class Assistant:
     """Answers questions with whatever can answer at the moment of asking.
 
     `responder` gives the engine in force, `fallback` what quotes when that one fails, each for a collection;
-    `nearest` gives the passages of a collection that lie nearest to a question, however far. Nothing here
-    belongs to a person: the history comes with each question.
+    `notices` are told before the answer, `late_notices` are what making it has shown. `nearest` gives the
+    passages of a collection that lie nearest to a question, however far. Nothing here belongs to a person:
+    the history comes with each question.
     """
 
     def __init__(
@@ -208,12 +209,13 @@ class Assistant:
         *,
         memory: str = "buffer",
         notices: Callable[[], Sequence[str]] = tuple,
+        late_notices: Callable[[], Sequence[str]] = tuple,
         nearest: Callable[[str, str], Sequence[Document]] = lambda question, collection: (),
     ) -> None:
         self._responder = responder
         self._fallback = fallback
         self._memory = memory
-        self._notices = notices
+        self._notices, self._late_notices = notices, late_notices
         self._nearest = nearest
 
     def answer(
@@ -244,6 +246,8 @@ class Assistant:
                     told(Notice(notice))
                 turn = _Turn(question, list(history), fallback, self._memory, language or guess(question))
                 turn.run(responder, told)
+            for notice in self._late_notices():
+                emit(Notice(notice))
             if not turn.documents and (nearest := tuple(self._nearest(turn.standalone, collection))):
                 emit(Nearest(nearest))
             done = turn.done()

@@ -330,9 +330,9 @@ def explained(url: str, error: Exception) -> Exception:
     """An error of the connection as the person should read it."""
     if isinstance(error, ServerError):
         return error
-    if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | TimeoutError):
+    if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
         message = f"The model server at {url} cannot be reached. Is it running? Check PARLEY_LLM_URL."
-    elif isinstance(error, httpx.TimeoutException):
+    elif isinstance(error, httpx.TimeoutException | TimeoutError):
         message = f"The model server at {url} took too long to answer. It may be busy: ask again later."
     elif isinstance(error, httpx.HTTPError):
         message = f"The connection to the model server at {url} broke off. Ask again."
