@@ -300,7 +300,7 @@ async def _nobody_listens(socket: Socket, message: Mapping[str, Any]) -> None:
 
 def voice_routes(services: Services, voices: Voices) -> APIRouter:
     router = APIRouter()
-    limiter = Limiter(services.transcribe)
+    limiter = _Limiter(services.transcribe)
 
     @router.websocket("/voice/ws")
     async def socket(websocket: WebSocket) -> None:
@@ -340,7 +340,7 @@ async def watched(request: Request, gone: threading.Event) -> AsyncIterator[None
         watching.cancel()
 
 
-class Limiter:
+class _Limiter:
     """Transcribes in threads of its own count, so that people who speak do not hold up those who read."""
 
     def __init__(
