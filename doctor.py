@@ -46,6 +46,7 @@ def examine(settings: Settings) -> Iterator[Check]:
         ("GPU", _gpu),
         ("network", lambda: _network(settings.offline)),
         ("search", lambda: _search(engines)),
+        ("reranker", lambda: _reranker(engines)),
         ("answers", lambda: _answers(engines)),
         ("hearing", lambda: _hearing(engines)),
         ("endpointing", _endpointing),
@@ -54,6 +55,7 @@ def examine(settings: Settings) -> Iterator[Check]:
         ("https", lambda: _https(settings)),
         ("microphone", lambda: _microphone(settings)),
         ("page", lambda: _page(settings)),
+        ("API", lambda: _api(settings)),
     ]
     for name, check in checks:
         try:
@@ -206,10 +208,23 @@ def _network(offline: bool) -> Check:
 def _search(engines: Engines) -> Check:
     embedder = engines.embedder.get()
     store, _ = engines.library.get()
+    embedder.embed_query("Does it embed?")
     found = f"{embedder.name} on {embedder.device}; {len(store.sources())} documents, {store.count()} chunks"
     if not store.count():
         return Check("note", "search", found, "Index your documents: app.py index")
     return Check("ok", "search", found, embedder.notice)
+
+
+def _reranker(engines: Engines) -> Check:
+    name = engines.settings.reranker
+    if name == "none":
+        return Check("ok", "reranker", "none: the passages are in the order of the search")
+    reranker = engines.retriever().reranker
+    if reranker is not None:
+        reranker.scores("Does it rank?", ["It does.", "It does not."])
+    if engines.reranker_notice:
+        return Check("note", "reranker", f"{name}, left out", engines.reranker_notice)
+    return Check("ok", "reranker", name)
 
 
 def _answers(engines: Engines) -> Check:
@@ -283,3 +298,14 @@ def _page(settings: Settings) -> Check:
     except EngineError as error:
         return Check("note", "page", str(error), "If it is Parley itself that runs there, all is well.")
     return Check("ok", "page", f"{settings.host} port {settings.port} is free")
+
+
+def _api(settings: Settings) -> Check:
+    """Whom the routes under /v1 serve."""
+    from serving import serves_only_here
+
+    if settings.api_key.get_secret_value():
+        return Check("ok", "API", "/v1 serves programs that show PARLEY_API_KEY")
+    if serves_only_here(settings):
+        return Check("ok", "API", "/v1 serves programs on this machine, without a key")
+    return Check("note", "API", "/v1 serves nobody", "For programs: PARLEY_API_KEY, at least 16 characters.")

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from rag.corpus import Corpus
     from rag.embeddings import Embedder
     from rag.recordings import Said
+    from rag.rerank import Dispensable
     from rag.retriever import HybridRetriever, Reranker
     from rag.store import ChunkStore
     from speech.asr import Transcriber, Transcript
@@ -88,7 +89,8 @@ class Engines:
         self.corpus_notices: list[str] = []  # what is amiss with the corpus folders
         self.indexing = False  # whether documents are being read that an answer may lack
         self.indexed = ""  # how far that has come, in words
-        self.reranker_notice = ""  # why the reranker that is set does not rerank
+        self._reranker_missing = ""  # why the reranker that is set could not be opened
+        self._dispensable: Dispensable | None = None
         self._retriever: Loading[HybridRetriever] = Loading("the retriever", self._open_retriever)
         self._better_transcriber: Transcriber | None = None
         self._hint_of = ("", "")  # the index's generation, and the hint made from it
@@ -122,13 +124,20 @@ class Engines:
         stored = stored_embedder(self.data)
         if name == "auto" and stored:  # an index keeps the embedder that it was made with
             name, _ = stored
+        dimension = stored[1] if stored and stored[0] == name else None
         return open_embedder(
             name,
+            **self._where_to_look(),
             device=self.beside.get(),
-            offline=self.settings.offline,
-            token=self._token,
             download=self.settings.download,
+            dimension=dimension,
         )
+
+    def _where_to_look(self) -> dict[str, Any]:
+        """For a model by its name: on this disk, the model hub, or the server."""
+        key = self.settings.llm_key.get_secret_value() or None
+        server = {"url": self.settings.llm_url, "key": key}
+        return server | {"token": self._token, "offline": self.settings.offline}
 
     def _open_library(self) -> tuple[ChunkStore, Corpus]:
         from rag.corpus import Corpus
@@ -411,21 +420,26 @@ class Engines:
         )
 
     def _reranker(self) -> Reranker | None:
-        """The cross-encoder that is set; one that cannot be had is said with each answer, and left out."""
-        name = self.settings.reranker
-        if name == "none":
+        """The reranker that is set; one that cannot be had is said with each answer, and left out."""
+        if self.settings.reranker == "none":
             return None
-        from rag.rerank import RerankerError, open_reranker
+        from rag.rerank import Dispensable, RerankerError, left_out, open_reranker
 
         try:
             reranker = open_reranker(
-                name, device=self.beside.get(), offline=self.settings.offline, token=self._token
+                self.settings.reranker, **self._where_to_look(), device=self.beside.get()
             )
-            reranker.scores("Does it load?", ["It does."])
+            reranker.load()
         except RerankerError as error:
-            self.reranker_notice = f"{error} The passages are ranked without it."
+            self._reranker_missing = left_out(error)
             return None
-        return reranker
+        self._dispensable = Dispensable(reranker)
+        return self._dispensable
+
+    @property
+    def reranker_notice(self) -> str:
+        """Why the reranker that is set does not rerank."""
+        return self._reranker_missing or (self._dispensable.why if self._dispensable else "")
 
     def quoting(self, collection: str = "") -> Responder:
         """What answers without a language model."""
@@ -507,8 +521,8 @@ class Engines:
     def _notices(self) -> list[str]:
         """What a person should know about the answer that comes."""
         self.llm.wake()
-        reranker = [self.reranker_notice] if self.reranker_notice else []
-        notices = [*self.corpus_notices, *reranker, *self.llm.notices()]
+        missing = [self._reranker_missing] if self._reranker_missing else []
+        notices = [*self.corpus_notices, *missing, *self.llm.notices()]
         if self.indexing:
             far = f" ({self.indexed})" if self.indexed else ""
             notices.append(f"Indexing is not finished{far}: what is not read yet cannot be found.")

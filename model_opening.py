@@ -75,6 +75,7 @@ class ModelOpening:
                 top_k=settings.top_k,
                 repetition_penalty=settings.repetition_penalty,
                 max_new_tokens=settings.max_new_tokens,
+                max_seconds=settings.max_seconds or None,
             )
 
     def warm(self, llm: BaseChatModel) -> None:

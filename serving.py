@@ -114,6 +114,11 @@ def _refuse_open_host(settings: Settings) -> None:
     )
 
 
+def serves_only_here(settings: Settings) -> bool:
+    """Whether all who can reach the page are on this machine, and need not sign in."""
+    return _is_loopback(settings.host) and not settings.users and not settings.hosts
+
+
 def _is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
@@ -218,6 +223,7 @@ class Serving:
             local_only=_is_loopback(settings.host),
             listening=Listening(settings.endpoint_min, settings.endpoint_max, settings.interrupt),
             hosts=settings.hosts,
+            api_key=settings.api_key.get_secret_value(),
         )
 
     def _pages(self, source: str) -> Sequence[Page]:

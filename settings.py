@@ -18,6 +18,7 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_vali
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 PREFIX = "PARLEY_"
+API_KEY_LENGTH = 16  # characters at least: nobody counts wrong ones
 TOKEN_NAMES = ("HF_TOKEN", "HUGGINGFACE_API_KEY")
 
 
@@ -48,7 +49,7 @@ class Settings(BaseSettings):
         "auto",
         description="auto, extractive (quotes), smollm2 (bundled), remote[:MODEL], or a model's name or path",
     )
-    llm_url: str = Field("", description="base URL of an OpenAI-compatible server, for `PARLEY_LLM=remote`")
+    llm_url: str = Field("", description="base URL of an OpenAI-compatible server, for what is remote")
     llm_key: SecretStr = Field(SecretStr(""), description="key of that server")
     download: bool = Field(
         False, description="agree to download a language model of more than 1 GB without being asked"
@@ -68,9 +69,10 @@ class Settings(BaseSettings):
     trust_remote_code: bool = Field(
         False, description="run code that comes with a model: only if you trust it"
     )
-    embedder: str = Field("auto", description="sentence-transformers model, by name or path")
+    embedder: str = Field("auto", description="sentence-transformers model, by name or path, or remote:MODEL")
     reranker: str = Field(
-        "none", description="cross-encoder that reorders the passages, by name or path, or none"
+        "none",
+        description="cross-encoder that reorders the passages, by name or path, or remote:MODEL, or none",
     )
     chain: Literal["stuff", "map_reduce", "refine", "map_rerank"] = Field(
         "stuff", description="how the passages reach the model: all at once, or one by one"
@@ -109,6 +111,9 @@ class Settings(BaseSettings):
         None, ge=1, le=2, description="above 1: what the answer already has becomes less likely; 1"
     )
     max_new_tokens: int = Field(512, ge=1, le=32_768, description="tokens of an answer, at most")
+    max_seconds: float = Field(
+        300, ge=0, le=86_400, description="seconds a local model may take for an answer; 0: any time"
+    )
     asr: str = Field(
         "auto",
         description="auto, faster-whisper[:SIZE], openai-whisper[:SIZE], pocketsphinx; a path may be SIZE",
@@ -144,6 +149,10 @@ class Settings(BaseSettings):
     )
     auth: SecretStr = Field(
         SecretStr(""), description="who may sign in: user:password[,user:password…], or none"
+    )
+    api_key: SecretStr = Field(
+        SecretStr(""),
+        description="key of the OpenAI-compatible API under /v1; without one it serves this machine alone",
     )
     offline: bool = Field(False, description="1: no outgoing connection, from any part")
     allow_private_urls: bool = Field(False, description="1: web pages may be read from private addresses too")
@@ -211,6 +220,16 @@ class Settings(BaseSettings):
     @classmethod
     def _auth_is_pairs(cls, value: SecretStr) -> SecretStr:
         parse_auth(value)
+        return value
+
+    @field_validator("api_key")
+    @classmethod
+    def _api_key_cannot_be_guessed(cls, value: SecretStr) -> SecretStr:
+        key = value.get_secret_value()
+        if key and not re.fullmatch(rf"[!-~]{{{API_KEY_LENGTH},}}", key):
+            raise ValueError(
+                f"must have {API_KEY_LENGTH} characters or more: letters, digits and signs, without a space"
+            )
         return value
 
     @classmethod

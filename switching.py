@@ -80,7 +80,9 @@ class PageModels:
             return f"{error} {now.name} goes on answering."
         if self._llm.unloaded:
             return f"{self._llm.unloaded} was unloaded; the next question loads it again."
-        return "" if now.llm is not None else "no language model is set or at hand"
+        if now.llm is None:
+            return "no language model is set or at hand"
+        return str(getattr(getattr(now.llm, "loaded", None), "notice", ""))  # it runs otherwise than planned
 
 
 def _how_far(coming: Coming) -> str:

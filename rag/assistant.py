@@ -266,7 +266,7 @@ class Assistant:
 
 def _pass_on(emit: Callable[[Event], None], news: News) -> None:
     """What the model tells besides its answer."""
-    emit(Queued(news.before, news.seconds) if isinstance(news, Wait) else Notice(news.reason))
+    emit(Queued(news.before, news.seconds) if isinstance(news, Wait) else Notice(news.message))
 
 
 class _Turn:

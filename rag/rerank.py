@@ -1,23 +1,41 @@
-"""A cross-encoder by model name, that reads question and passage together. It does not know the retriever."""
+"""A cross-encoder, here or behind a server, that reads question and passage together.
+
+It does not know the retriever, nor how a server is asked (`rerank_remote`).
+"""
 
 from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rag.telling import Note, tell
+
 log = logging.getLogger(__name__)
 
 _BATCH = 16
+REST = 30.0  # seconds that a reranker which failed is left alone
 
 
 class RerankerError(Exception):
     """The reranking model cannot be used; the message says why and what to do."""
+
+
+class Reranker(Protocol):
+    """`load` raises RerankerError where it cannot be had, as `scores` does where it fails."""
+
+    name: str
+
+    def load(self) -> None: ...
+
+    def scores(self, question: str, passages: Sequence[str]) -> NDArray[np.float32]:
+        """(len(passages),), higher is better, on the model's own scale."""
 
 
 class CrossEncoderReranker:
@@ -30,6 +48,10 @@ class CrossEncoderReranker:
         self._options: dict[str, Any] = {"device": device, "local_files_only": offline, "token": token}
         self._lock = threading.Lock()
         self._model: Any = None
+
+    def load(self) -> None:
+        """Load it, and see that it scores."""
+        self.scores("Does it load?", ["It does."])
 
     def scores(self, question: str, passages: Sequence[str]) -> NDArray[np.float32]:
         """(len(passages),), higher is better, on the model's own scale. Raises RerankerError."""
@@ -71,8 +93,52 @@ class CrossEncoderReranker:
         )
 
 
+class Dispensable:
+    """A reranker without which it goes on, too: where it fails, the passages stay in their order.
+
+    The person is told so with that answer (`rag.telling`).
+    """
+
+    def __init__(self, reranker: Reranker) -> None:
+        self.name = reranker.name
+        self.why = ""  # it does not work, in a sentence for the person
+        self._reranker = reranker
+        self._rests_until = float("-inf")
+
+    def scores(self, question: str, passages: Sequence[str]) -> NDArray[np.float32]:
+        """(len(passages),); where it fails, less for each than for the one before."""
+        if time.monotonic() >= self._rests_until:
+            try:
+                scores = self._reranker.scores(question, passages)
+            except RerankerError as error:
+                self._rests_until = time.monotonic() + REST
+                self.why = left_out(error)
+            else:
+                self.why = ""
+                return scores
+        tell(Note(self.why))
+        return -np.arange(len(passages), dtype=np.float32)
+
+
+def left_out(error: RerankerError) -> str:
+    return f"{error} The passages are ranked without it."
+
+
 def open_reranker(
-    name: str, *, device: str | None = None, offline: bool = False, token: str | None = None
-) -> CrossEncoderReranker:
-    """The cross-encoder of this name or path. `offline`: only from this machine; `token`: for the hub."""
+    name: str,
+    *,
+    device: str | None = None,
+    offline: bool = False,
+    token: str | None = None,
+    url: str = "",
+    key: str | None = None,
+) -> Reranker:
+    """The cross-encoder of this name or path, or "remote:NAME", a model of the server at `url`.
+
+    `offline`: only from this machine; `token`: for the hub; `key`: the server's.
+    """
+    if name == "remote" or name.startswith("remote:"):
+        from rag.rerank_remote import open_remote
+
+        return open_remote(name.partition(":")[2], url, key, offline)
     return CrossEncoderReranker(name, device=device, offline=offline, token=token)

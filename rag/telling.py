@@ -1,4 +1,4 @@
-"""What a model has to tell besides its answer: that one has to wait, or why the answer is cut short.
+"""What those who make an answer have to tell besides it: that one has to wait, or that something is amiss.
 
 Like the token of `rag.cancel`, the listener is found through the context, so that the chains in between need
 not know of it.
@@ -21,19 +21,19 @@ class Wait:
 
 
 @dataclass(frozen=True)
-class Cut:
-    """The answer ends before it is complete."""
+class Note:
+    """What the person should know of the answer: that it ends too early, what it was made without."""
 
-    reason: str  # a sentence for the person
+    message: str
 
 
-News = Wait | Cut
+News = Wait | Note
 _listener: ContextVar[Callable[[News], None] | None] = ContextVar("parley_telling", default=None)
 
 
 @contextmanager
 def listening(listener: Callable[[News], None]) -> Iterator[None]:
-    """Have `listener` told, by the thread that reads the model, within the block."""
+    """Have `listener` told, by whichever thread does the work, within the block."""
     previous = _listener.set(listener)
     try:
         yield

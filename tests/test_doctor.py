@@ -100,3 +100,20 @@ def test_it_says_whether_scans_are_read(monkeypatch: pytest.MonkeyPatch, tmp_pat
     assert "lacks the language deu" in doctor._scans("eng+deu").remedy
     program.write_text("#!/nowhere/sh\n")
     assert doctor._scans("auto").mark == "note"
+
+
+@pytest.mark.parametrize(
+    ("flags", "mark", "finding"),
+    [
+        ({}, "ok", "on this machine, without a key"),
+        ({"auth": "anna:secret"}, "note", "serves nobody"),
+        ({"hosts": "docs.example.org"}, "note", "serves nobody"),
+        ({"host": "0.0.0.0", "auth": "none"}, "note", "serves nobody"),
+        ({"auth": "anna:secret", "api_key": "sk-parley-0123456789"}, "ok", "show PARLEY_API_KEY"),
+    ],
+)
+def test_it_says_whom_the_api_serves(flags: dict[str, str], mark: str, finding: str) -> None:
+    check = doctor._api(load_settings(flags, env_file=None))
+    assert check.mark == mark
+    assert finding in check.finding
+    assert "0123456789" not in check.finding + check.remedy

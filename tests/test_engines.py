@@ -6,6 +6,7 @@ import shutil
 import socket
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from live_library import LiveLibrary
 from loading import Loading
 from rag import llms
 from rag.assistant import Done, Notice
-from rag.embeddings import bundled_folder
+from rag.embeddings import Embedder, EmbedderError, bundled_folder
+from rag.store_local import stored_embedder
 from serving import GOOGLE, Serving
 from settings import Settings
 from speech.asr import TranscriberError
@@ -26,6 +28,7 @@ from speech.tts import SynthesisError
 from speech.tts_gtts import GttsSynthesizer
 from tests.models import tiny_mistral
 from tests.rag.llms import servers
+from tests.rag.remote_models import Models
 from tests.speech.servers import mp3, tone
 from ui.services import SpeakRequest
 
@@ -317,3 +320,62 @@ def test_the_page_is_told_how_every_engine_is(settings: Settings) -> None:
             "asr": ("pocketsphinx", "weak"),
             "tts": ("espeak-ng", "ready"),
         }
+
+
+# Embeddings and reranking from the model server
+
+
+@pytest.fixture(scope="module")
+def models(embedder: Embedder) -> Models:
+    return Models(embedder)
+
+
+@pytest.fixture
+def remote_search(settings: Settings, models: Models) -> Iterator[Settings]:
+    models.requests.clear()
+    models.fault = lambda path, body: None
+    remote = {"embedder": "remote:minilm", "reranker": "remote:words"}
+    with servers.scripted(models) as url:
+        yield settings.model_copy(update=remote | {"llm_url": url})
+
+
+def test_search_and_reranking_from_the_server(remote_search: Settings, models: Models) -> None:
+    question = "When does the lantern boat return?"
+    with Engines(remote_search) as engines:
+        index(engines, remote_search.corpus, ())
+        done, notices = ask(engines, question)
+        assert "eleven" in done.text
+        assert not notices
+        assert [body["query"] for body in models.asked("/rerank")] == [question]
+        state = next(each for each in Serving(engines).services().engines() if each.kind == "embedder")
+        assert (state.name, state.state) == ("remote:minilm", "ready")
+    assert stored_embedder(remote_search.data) == ("remote:minilm", 384)
+    models.requests.clear()
+    with Engines(remote_search.model_copy(update={"embedder": "auto"})) as engines:
+        index(engines, remote_search.corpus, ())
+        assert not models.requests  # nothing changed: the index opens without the server
+        assert engines.embedder.get().name == "remote:minilm"
+
+
+def test_a_reranker_that_fails_in_an_answer_is_said_with_that_answer(
+    remote_search: Settings, models: Models
+) -> None:
+    with Engines(remote_search) as engines:
+        index(engines, remote_search.corpus, ())
+        models.fault = lambda path, body: servers.reply("500 Oops", "") if path.endswith("rerank") else None
+        done, notices = ask(engines, "When does the lantern boat return?")
+        assert "eleven" in done.text
+        assert [notice for notice in notices if "ranked without it" in notice]
+        assert next(each for each in doctor.examine(remote_search) if each.name == "reranker").mark == "note"
+
+
+def test_a_server_of_embeddings_that_is_down_is_said_and_asked_again(
+    remote_search: Settings, models: Models
+) -> None:
+    with Engines(remote_search) as engines:
+        index(engines, remote_search.corpus, ())
+        models.fault = lambda path, body: servers.reply("401 Unauthorized", "")
+        with pytest.raises(EmbedderError, match="PARLEY_LLM_KEY"):
+            ask(engines, "When does the lantern boat return?")
+        models.fault = lambda path, body: None
+        assert "eleven" in ask(engines, "When does the lantern boat return?")[0].text

@@ -138,3 +138,10 @@ def test_every_setting_is_documented() -> None:
 def test_the_readme_has_the_table() -> None:
     readme = Path(__file__).parent.parent / "README.md"
     assert markdown_table() in readme.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("key", ["short", "with a space in it", "schlüssel-schlüssel"])
+def test_a_key_that_could_be_guessed_or_not_be_sent_is_refused(key: str) -> None:
+    with pytest.raises(SettingsError, match=r"PARLEY_API_KEY.*16 characters") as caught:
+        load_settings({"api_key": key}, env_file=None)
+    assert key not in str(caught.value)

@@ -24,16 +24,23 @@ from starlette.requests import Request, cookie_parser
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ui.openai_errors import api_error
+
 SESSION, BROWSER = "parley_session", "parley_browser"
-METRICS = "/metrics"
+METRICS, API = "/metrics", "/v1/"
 SESSION_SECONDS = 30 * 24 * 3600
 SIGNED_OUT = 4401  # closes a socket, or refuses one: its person has to sign in first
 _TRIES, _TRIES_SECONDS = 10, 60.0  # failed sign-ins of one address
 _OPEN = ("/health", "/login", "/parley/login.css")
 # What Gradio's page loads. Its upload, file, proxy, queue, info and history routes stay closed.
 _GRADIO = ("/assets/", "/static/", "/theme.css", "/favicon.ico", "/manifest.json", "/pwa_icon")
-_OWN = ("/api/", "/parley/", "/voice/", "/health", "/login", "/logout")
+_OWN = ("/api/", API, "/parley/", "/voice/", "/health", "/login", "/logout")
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
+_PREFLIGHT = {
+    "Access-Control-Allow-Methods": "GET, POST",
+    "Access-Control-Allow-Headers": "*, Authorization",
+    "Access-Control-Max-Age": "600",
+}
 MAX_BODY = 64 << 10  # bytes of any body but those of the routes below, which have limits of their own
 _LARGE_BODIES = {
     *("/api/library/files", "/api/transcribe"),
@@ -53,6 +60,7 @@ class Guard:
             made to lead here.
         hosts: the names under which a reverse proxy serves the page. They count as this server's own, also as
             the origin of a request whose Host the proxy has rewritten.
+        api_key: what a client of the API shows; empty: only this machine may use it, where nobody signs in.
     """
 
     def __init__(
@@ -62,8 +70,10 @@ class Guard:
         users: Mapping[str, str],
         local_only: bool,
         hosts: Collection[str] = (),
+        api_key: str = "",
     ) -> None:
         self._app, self._users, self._local_only = app, dict(users), local_only
+        self._api_key = api_key
         self._hosts = {host.casefold() for host in hosts}
         self._sessions = Sessions()
 
@@ -111,7 +121,9 @@ class Guard:
     def _refusal(self, visit: _Visit) -> Response | None:
         """Why this request goes no further; None if it does. Names the owner on the way."""
         if self._local_only and not _is_loopback(visit.host) and visit.host not in self._hosts:
-            return _error(421, "Parley serves this machine alone. Open it as http://127.0.0.1 or localhost.")
+            return visit.error(421, "Parley serves this machine alone. Open it as 127.0.0.1 or localhost.")
+        if visit.is_api:
+            return self._api_refusal(visit)
         if visit.cross_origin and _host_of(visit.headers["origin"]) not in self._hosts:
             return _error(403, "This request comes from another site's page. Open Parley's own page.")
         if not visit.exists:
@@ -129,6 +141,27 @@ class Guard:
                 )
             return None
         visit.scope["owner"] = f"browser:{visit.browser}"
+        return None
+
+    def _api_refusal(self, visit: _Visit) -> Response | None:
+        """A program shows its key with each request; the page's cookies count for nothing here.
+
+        With the right key a request may come from any site's page, since no browser adds a key by itself.
+        """
+        visit.scope["owner"] = "api"
+        visit.any_origin = bool(self._api_key)
+        if self._api_key:
+            if visit.scope.get("method") == "OPTIONS":  # a browser asks whether it may send the key
+                return Response(status_code=204, headers=_PREFLIGHT)
+            if not _same(_bearer(visit.headers.get("authorization", "")), self._api_key):
+                return visit.error(401, "This key is not PARLEY_API_KEY. Send it as a bearer token.")
+            return None
+        if self._users or self._hosts or not self._local_only:
+            return visit.error(401, "This server has no key for programs. Start it with PARLEY_API_KEY set.")
+        if visit.cross_origin:
+            return visit.error(
+                403, "This comes from another site's page. Start Parley with PARLEY_API_KEY set."
+            )
         return None
 
     def _metrics_refusal(self, visit: _Visit) -> Response | None:
@@ -174,9 +207,7 @@ class Guard:
     def _knows(self, user: str, password: str) -> bool:
         """Compared in constant time, a user that does not exist as long as one that does."""
         expected = self._users.get(user)
-        given = hashlib.sha256(password.encode()).digest()
-        right = hashlib.sha256((expected or secrets.token_hex()).encode()).digest()
-        return hmac.compare_digest(given, right) and expected is not None
+        return _same(password, expected or secrets.token_hex()) and expected is not None
 
 
 class Sessions:
@@ -264,11 +295,17 @@ class _Visit:
         self.cookies = cookie_parser(self.headers.get("cookie", ""))
         self.secure = scope.get("scheme") in {"https", "wss"}
         self.nonce = secrets.token_urlsafe(16)
+        self.is_api = self.path.startswith(API)
+        self.any_origin = False  # whether another site's page may read the answer
         browser = self.cookies.get(_cookie(BROWSER, secure=self.secure), "")
         self.new_browser = not _is_token(browser)
         plain = self.cookies.get(BROWSER, "")  # of the time before HTTPS: what was said then stays one's own
         self.browser = next((token for token in (browser, plain) if _is_token(token)), "")
         self.browser = self.browser or secrets.token_urlsafe(24)
+
+    def error(self, status: int, message: str) -> Response:
+        """A refusal in the shape that whoever asks can read."""
+        return api_error(status, message) if self.is_api else _error(status, message)
 
     @property
     def session(self) -> str:
@@ -289,7 +326,7 @@ class _Visit:
         """Whether it is a request with a body that has to be small."""
         if self.scope["type"] != "http" or self.scope["method"] in _SAFE_METHODS:
             return False
-        return self.path not in _LARGE_BODIES
+        return self.path not in _LARGE_BODIES and not self.is_api
 
     @property
     def cross_origin(self) -> bool:
@@ -336,6 +373,18 @@ def _basic(header: str) -> tuple[str, str]:
     return user, password
 
 
+def _bearer(header: str) -> str:
+    """The key of an Authorization header; empty where it has none."""
+    kind, _, key = header.partition(" ")
+    return key.strip() if kind.casefold() == "bearer" else ""
+
+
+def _same(given: str, right: str) -> bool:
+    """Compared in constant time."""
+    digests = (hashlib.sha256(text.encode()).digest() for text in (given, right))
+    return hmac.compare_digest(*digests)
+
+
 def _with_headers(send: Send, visit: _Visit) -> Send:
     """Put the headers that every answer has on what is sent; on the page itself also the nonce."""
     page = visit.scope["type"] == "http" and visit.path == "/" and visit.scope["method"] == "GET"
@@ -366,8 +415,10 @@ def _add_headers(headers: MutableHeaders, visit: _Visit) -> None:
     headers["Referrer-Policy"] = "same-origin"
     headers["Cross-Origin-Opener-Policy"] = "same-origin"
     headers["Permissions-Policy"] = "microphone=(self), camera=(), geolocation=()"
-    if visit.path.startswith("/api/") or visit.path == METRICS:
+    if visit.path.startswith(("/api/", API)) or visit.path == METRICS:
         headers.setdefault("Cache-Control", "no-store")
+    if visit.any_origin:
+        headers["Access-Control-Allow-Origin"] = "*"
     if visit.path == "/" and visit.new_browser:
         cookie = Response()
         set_cookie(cookie, BROWSER, visit.browser, secure=visit.secure)

@@ -306,4 +306,5 @@ class Services:
         True  # served on loopback: a page under any other host name is refused, but for `hosts`
     )
     listening: Listening = Listening()
+    api_key: str = field(default="", repr=False)  # that programs show; empty: only those of this machine
     hosts: Sequence[str] = ()  # the public host names of a reverse proxy, without scheme and port

@@ -311,7 +311,7 @@ def voice_routes(services: Services, voices: Voices) -> APIRouter:
         gone = threading.Event()
         try:
             recording = await read_body(request, MAX_RECORDING, "The recording", "Record a shorter one.")
-            async with _watched(request, gone):
+            async with watched(request, gone):
                 return JSONResponse(await limiter.run(recording, language or None, gone.is_set))
         except (UiError, AudioError) as error:
             return refuse(422, error)
@@ -325,7 +325,7 @@ def voice_routes(services: Services, voices: Voices) -> APIRouter:
 
 
 @asynccontextmanager
-async def _watched(request: Request, gone: threading.Event) -> AsyncIterator[None]:
+async def watched(request: Request, gone: threading.Event) -> AsyncIterator[None]:
     """Set `gone` when the page leaves; the request's body must have been read."""
 
     async def watch() -> None:

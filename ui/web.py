@@ -26,6 +26,7 @@ from ui.library import Documents, library_routes
 from ui.live import talk_on
 from ui.metrics import Metrics
 from ui.models import model_routes
+from ui.openai_api import Programs, api_routes
 from ui.pages import page_routes
 from ui.services import Services
 from ui.voice import Voices, voice_routes
@@ -66,11 +67,21 @@ def build_ui(services: Services) -> FastAPI:
     app.include_router(voice_routes(services, voices))
     app.include_router(state_routes(services, documents, metrics))
     app.include_router(model_routes(services))
-    evaluating = Evaluating(services, busy=lambda: chat.answering or voices.talking > 0)
+    programs = Programs(services, metrics)
+    app.include_router(api_routes(programs))
+    evaluating = Evaluating(
+        services, busy=lambda: chat.answering or voices.talking > 0 or programs.answering > 0
+    )
     app.include_router(evaluation_routes(services, evaluating, chat.feedback))
     app.mount("/parley", StaticFiles(directory=ASSETS))
     _with_loop(lambda: _mount(app))
-    app.add_middleware(Guard, users=services.users, local_only=services.local_only, hosts=services.hosts)
+    app.add_middleware(
+        Guard,
+        users=services.users,
+        local_only=services.local_only,
+        hosts=services.hosts,
+        api_key=services.api_key,
+    )
     return app
 
 

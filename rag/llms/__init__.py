@@ -74,7 +74,7 @@ def suggested() -> dict[str, str]:
     """Models that could be downloaded and would fit into all the memory of this machine: name → a note."""
     import psutil  # type: ignore[import-untyped]
 
-    from rag.llms.load import free_gpu_memory
+    from rag.llms.machine import free_gpu_memory
 
     room = sum(free_gpu_memory().values()) or psutil.virtual_memory().total
     return {
@@ -128,6 +128,7 @@ def open_llm(
     top_k: int | None = None,
     repetition_penalty: float | None = None,
     max_new_tokens: int | None = None,
+    max_seconds: float | None = None,
     token: str | None = None,
     offline: bool = False,
 ) -> BaseChatModel:
@@ -138,6 +139,7 @@ def open_llm(
 
     top_p, top_k, repetition_penalty, max_new_tokens: None is a local model's default (0.95 and 40 when it
         samples, 1, 512); to a server only what is given is sent, and the limit of 512.
+    max_seconds: of a local model's answer; None for any time. A server has time-outs of its own.
     token: of Hugging Face, for gated and private models.
 
     Raises:
@@ -167,7 +169,7 @@ def open_llm(
     if on_disk(name, offline=offline) is None:
         survey(name, token=token, offline=offline, **placing)  # raises before the download
     path = find(name, token=token, offline=offline, own_code=trust_remote_code)
-    return LocalChatModel(loaded=load(name, path, **placing), **writing)
+    return LocalChatModel(loaded=load(name, path, **placing), max_seconds=max_seconds, **writing)
 
 
 def _language_model(name: str, offline: bool) -> str:

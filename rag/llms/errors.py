@@ -77,12 +77,20 @@ class ServerError(LLMError):
 
     status: HTTP's, None where there was no answer. detail: what the server said, one short line.
     transient: the same request may succeed later: the server is down, starting or busy.
+    retry_after: seconds after which that is worth a try at once; None: it is not.
     """
 
     def __init__(
-        self, message: str, status: int | None = None, detail: str = "", *, transient: bool = False
+        self,
+        message: str,
+        status: int | None = None,
+        detail: str = "",
+        *,
+        transient: bool = False,
+        retry_after: float | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.detail = detail
         self.transient = transient
+        self.retry_after = retry_after

@@ -1,6 +1,6 @@
-"""One streaming request to an OpenAI-compatible server: bytes → events, that can be cut at any moment.
+"""Requests to an OpenAI-compatible server: a stream of events that can be cut at any moment, or one answer.
 
-It knows HTTP and server-sent events; it does not know what an event means.
+It knows HTTP, server-sent events, and when a second try may help; it does not know what an event means.
 """
 
 from __future__ import annotations
@@ -19,13 +19,15 @@ from urllib.parse import urlsplit
 import httpx
 from pydantic import SecretStr
 
-from rag.cancel import LONGEST_HOLD, Cancelled, CancelToken
+from rag.cancel import LONGEST_HOLD, Cancelled, CancelToken, current
 from rag.llms.errors import ServerError
 from rag.llms.hub import within
 
 MAX_EVENT = 1 << 20  # bytes; a longer line is not an event
 DONE = "[DONE]"
 LATER = (429, 502, 503, 504)  # busy; or not up yet, behind a proxy or while it loads its model
+RETRY_AFTER = 0.5  # seconds, where the server does not say
+LONGEST_RETRY = 4.0  # seconds that somebody who has asked is kept waiting for a second try
 
 
 @dataclass(frozen=True)
@@ -182,15 +184,55 @@ def _parsed(url: str, data: str) -> dict[str, Any]:
 
 def ask(url: str, key: SecretStr | None, timeouts: Timeouts) -> bytes:
     """GET within the connect timeout; raises `ServerError`."""
+    return _answered("GET", url, key, timeouts.connect, timeouts.connect)
 
-    def get() -> bytes:
-        with _client(url, timeouts.connect, timeouts.connect) as client:
-            response = client.send(client.build_request("GET", url, headers=_headers(key)))
+
+def post(url: str, payload: dict[str, Any], key: SecretStr | None, timeouts: Timeouts) -> Any:
+    """The JSON that a POST answers with, tried twice where that may help.
+
+    Raises `ServerError`, and `Cancelled` where the current token is set while it waits for the second try.
+    """
+    try:
+        return _posted(url, payload, key, timeouts)
+    except ServerError as error:
+        if not wait_to_retry(error):
+            raise
+    return _posted(url, payload, key, timeouts)
+
+
+def wait_to_retry(error: ServerError) -> bool:
+    """Whether to ask once more, after a moment. Raises `Cancelled` where the current token is set in it."""
+    if error.retry_after is None or error.retry_after > LONGEST_RETRY:
+        return False
+    if current().wait(error.retry_after):
+        raise Cancelled
+    return True
+
+
+def _posted(url: str, payload: dict[str, Any], key: SecretStr | None, timeouts: Timeouts) -> Any:
+    content = _answered("POST", url, key, timeouts.connect, timeouts.first, payload)
+    try:
+        return json.loads(content)
+    except ValueError as error:
+        raise explained(url, error) from error
+
+
+def _answered(
+    method: str,
+    url: str,
+    key: SecretStr | None,
+    connect: float,
+    read: float,
+    payload: dict[str, Any] | None = None,
+) -> bytes:
+    def answered() -> bytes:
+        with _client(url, connect, read) as client:
+            response = client.request(method, url, headers=_headers(key), json=payload)
             _refuse(url, response)
             return response.content
 
     try:
-        return within(2 * timeouts.connect, get)
+        return within(connect + read, answered)
     except Exception as error:
         raise explained(url, error) from error
 
@@ -249,7 +291,17 @@ def _refuse(url: str, response: httpx.Response) -> None:
     remedy = remedies.get(status, "Look at its log." if status >= 500 else "Check its address and the model.")
     said = f" ({detail})" if detail else ""
     message = f"The model server at {url} answered HTTP {status}{said}. {remedy}"
-    raise ServerError(message, status, detail, transient=status in LATER)
+    raise ServerError(message, status, detail, transient=status in LATER, retry_after=_retry_after(response))
+
+
+def _retry_after(response: httpx.Response) -> float | None:
+    """When to ask again (RFC 9110, 10.2.3); of a server that is busy, only if it says so in seconds."""
+    said = response.headers.get("retry-after", "").strip()
+    if response.status_code not in LATER or (said and not said.isdecimal()):
+        return None
+    if said:
+        return max(float(said), RETRY_AFTER)
+    return None if response.status_code == 429 else RETRY_AFTER
 
 
 def _detail(response: httpx.Response) -> str:
@@ -278,9 +330,9 @@ def explained(url: str, error: Exception) -> Exception:
     """An error of the connection as the person should read it."""
     if isinstance(error, ServerError):
         return error
-    if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | TimeoutError):
+    if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
         message = f"The model server at {url} cannot be reached. Is it running? Check PARLEY_LLM_URL."
-    elif isinstance(error, httpx.TimeoutException):
+    elif isinstance(error, httpx.TimeoutException | TimeoutError):
         message = f"The model server at {url} took too long to answer. It may be busy: ask again later."
     elif isinstance(error, httpx.HTTPError):
         message = f"The connection to the model server at {url} broke off. Ask again."
@@ -288,6 +340,8 @@ def explained(url: str, error: Exception) -> Exception:
         message = f"The model server at {url} sent something that is not an answer. Check PARLEY_LLM_URL."
     else:
         message = f"The request to the model server at {url} failed ({type(error).__name__}). Ask again."
-    wrapped = ServerError(message, transient=isinstance(error, httpx.TransportError | TimeoutError))
+    refused = isinstance(error, httpx.ConnectError)
+    transient = isinstance(error, httpx.TransportError | TimeoutError)
+    wrapped = ServerError(message, transient=transient, retry_after=RETRY_AFTER if refused else None)
     wrapped.__cause__ = error
     return wrapped

@@ -21,11 +21,12 @@ from rag.cancel import current
 from rag.llms.choosing import Sampling
 from rag.llms.errors import PromptTooLong
 from rag.llms.load import Loaded
-from rag.llms.render import render
+from rag.llms.render import Prompt, render
 from rag.llms.run import Run, Writer
 from rag.llms.streamer import Pieces
+from rag.llms.thinking import ThoughtFilter, begins_thinking
 from rag.llms.writers import open_writer
-from rag.telling import Cut, tell
+from rag.telling import Note, tell
 
 CUTS = {
     "length": "The answer reached the limit of {limit} tokens and ends there.",
@@ -118,7 +119,9 @@ class LocalChatModel(BaseChatModel):
         return len(self._prompt_ids(messages))
 
     def _prompt_ids(self, messages: Sequence[BaseMessage]) -> list[int]:
-        prompt = render(self.loaded.tokenizer, messages)
+        return self._ids(render(self.loaded.tokenizer, messages))
+
+    def _ids(self, prompt: Prompt) -> list[int]:
         ids: list[int] = self.loaded.tokenizer(prompt.text, add_special_tokens=prompt.special)["input_ids"]
         return ids
 
@@ -140,22 +143,23 @@ class LocalChatModel(BaseChatModel):
     ) -> Iterator[ChatGenerationChunk]:
         caller = current()
         caller.raise_if_cancelled()
-        run = self._run(messages)
+        prompt = render(self.loaded.tokenizer, messages)
+        run = self._run(self._ids(prompt))
         pieces, stopper = Pieces(self.loaded.tokenizer), StopText(stop or ())
+        thoughts = ThoughtFilter(thinking=begins_thinking(prompt.text))
         self._writer.start(run)
         with run, caller.leads(run.token):
             for tokens in run:
-                if sure := stopper.feed(pieces.feed(tokens)):
+                if sure := stopper.feed(thoughts.feed(pieces.feed(tokens))):
                     yield _chunk(sure)
                 if stopper.found:
                     break
             caller.raise_if_cancelled()
-            if rest := stopper.feed(pieces.rest()) + stopper.rest():
+            if rest := stopper.feed(thoughts.feed(pieces.rest()) + thoughts.rest()) + stopper.rest():
                 yield _chunk(rest)
         yield self._last(run, "stop" if stopper.found else run.finish or "stop")
 
-    def _run(self, messages: Sequence[BaseMessage]) -> Run:
-        ids = self._prompt_ids(messages)
+    def _run(self, ids: list[int]) -> Run:
         room = self.context_window - len(ids)
         if room <= 0:
             raise PromptTooLong(len(ids), self.context_window)
@@ -169,7 +173,7 @@ class LocalChatModel(BaseChatModel):
             total_tokens=len(run.prompt) + len(run.written),
         )
         if finish in CUTS:
-            tell(Cut(CUTS[finish].format(limit=run.limit, seconds=self.max_seconds or 0)))
+            tell(Note(CUTS[finish].format(limit=run.limit, seconds=self.max_seconds or 0)))
         message = AIMessageChunk(content="", usage_metadata=usage, chunk_position="last")
         info = {"finish_reason": finish, "model_name": self.model_name}
         return ChatGenerationChunk(message=message, generation_info=info)

@@ -24,8 +24,9 @@ from pydantic import ConfigDict, PrivateAttr, SecretStr
 
 from rag.cancel import current
 from rag.llms.errors import ModelUnavailable, PromptTooLong, ServerError
-from rag.llms.exchange import Exchange, Timeouts, ask, is_loopback
+from rag.llms.exchange import Exchange, Timeouts, ask, is_loopback, wait_to_retry
 from rag.llms.render import as_turns, folded
+from rag.llms.thinking import ThoughtFilter
 
 log = logging.getLogger(__name__)
 
@@ -104,11 +105,21 @@ class RemoteChatModel(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
+        may_retry = True
         while True:
+            begun = False
             try:
-                yield from self._attempt(messages, stop)
+                for chunk in self._attempt(messages, stop):
+                    begun = True
+                    yield chunk
                 return
             except ServerError as error:
+                if begun:  # what was written cannot be written once more
+                    raise
+                if may_retry and wait_to_retry(error):
+                    may_retry = False
+                    log.warning("the model server failed (HTTP %s); asking it once more", error.status)
+                    continue
                 refused = _refusal(error, messages)
                 if refused is None or refused in self._refused:
                     raise
@@ -122,17 +133,18 @@ class RemoteChatModel(BaseChatModel):
             f"{self.url}/chat/completions", self._payload(messages, stop), self.key, self.timeouts
         )
         finished: str | None = None
+        thoughts = ThoughtFilter()
         with token.on_cancel(exchange.cut), token.leads(exchange.token), exchange:
             for event in exchange:
                 finished = _finish_reason(event) or finished
-                if chunk := _chunk(event):
+                if chunk := _chunk(event, thoughts):
                     yield chunk
         if finished is None and not exchange.done:
             raise ServerError(
                 f"The model server at {self.url} broke off in the middle of the answer. Ask again; "
                 "the server's log may say why."
             )
-        message = AIMessageChunk(content="", chunk_position="last")
+        message = AIMessageChunk(content=thoughts.rest(), chunk_position="last")
         info = {"finish_reason": finished or "stop", "model_name": self.model_name}
         yield ChatGenerationChunk(message=message, generation_info=info)
 
@@ -186,10 +198,10 @@ def _finish_reason(event: dict[str, Any]) -> str | None:
     return str(reason) if reason else None
 
 
-def _chunk(event: dict[str, Any]) -> ChatGenerationChunk | None:
+def _chunk(event: dict[str, Any], thoughts: ThoughtFilter) -> ChatGenerationChunk | None:
     """The text, or the token counts, that an event carries."""
     choices = event.get("choices") or [{}]
-    text = (choices[0].get("delta") or {}).get("content") or ""
+    text = thoughts.feed((choices[0].get("delta") or {}).get("content") or "")
     usage = _usage(event.get("usage"))
     if not text and not usage:
         return None
@@ -220,7 +232,7 @@ def connect(
         ModelUnavailable: no or a wrong URL, a server elsewhere while offline, a choice to be made.
         ServerError: the server cannot be reached (`transient`: it may come up later) or refuses the key.
     """
-    base = _base(url, offline)
+    base = base_url(url, offline)
     secret = SecretStr(key) if key else None
     timeouts = timeouts or Timeouts()
     listed = _listed(base, secret, timeouts)
@@ -236,7 +248,8 @@ def connect(
     )
 
 
-def _base(url: str, offline: bool) -> str:
+def base_url(url: str, offline: bool) -> str:
+    """A server's address, up to and with "/v1". Raises ModelUnavailable where it may not be asked."""
     parts = urlsplit(url.strip())
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ModelUnavailable(

@@ -18,7 +18,7 @@ from langchain_core.embeddings import Embeddings
 from numpy.typing import NDArray
 
 from rag import cancel, embeddings
-from rag.embeddings import MINILM, MPNET, Embedder, EmbedderError, open_embedder
+from rag.embeddings import MINILM, MPNET, Embedder, EmbedderError, SentenceEmbedder, open_embedder
 
 TEXTS = ["The library opens at nine.", "", "Bees make honey. " * 40, "鳥が飛ぶ", "The library opens at nine."]
 
@@ -51,6 +51,7 @@ def test_neither_batches_nor_bfloat16_change_a_vector(
     monkeypatch: pytest.MonkeyPatch, embedder: Embedder
 ) -> None:
     texts = [TEXTS[at % 4][: 3 * at] for at in range(24)]
+    assert isinstance(embedder, SentenceEmbedder)
     alone = np.stack([embedder._forward(embedder._tokenize([text], None))[0] for text in texts])
     monkeypatch.setattr(embeddings, "BATCH", 5)
     monkeypatch.setattr(embeddings, "TOKENIZED", 12)
@@ -66,7 +67,9 @@ def test_a_model_that_only_looks_words_up_is_embedded_too() -> None:
 
     words = Tokenizer(models.WordLevel({"[UNK]": 0, "bee": 1, "honey": 2}, unk_token="[UNK]"))
     words.pre_tokenizer = pre_tokenizers.Whitespace()
-    static = Embedder(SentenceTransformer(modules=[StaticEmbedding(words, embedding_dim=8)]), "static")
+    static = SentenceEmbedder(
+        SentenceTransformer(modules=[StaticEmbedding(words, embedding_dim=8)]), "static"
+    )
     vectors = static.embed_array(["bee", "honey bee", "honey"] * 50)
     assert np.allclose(
         vectors[147:], [static.embed_query_array(text) for text in ("bee", "honey bee", "honey")]

@@ -379,3 +379,18 @@ class Script:
             models=self.models,
             users=self.users,
         )
+
+
+class Front:
+    """The assistant that the script has at the moment, so that one server does for many tests."""
+
+    def __init__(self, script: Script) -> None:
+        self._script = script
+
+    def answer(self, question: str, history: Sequence[BaseMessage] = (), **more: Any) -> Answer:
+        return self._script.assistant.answer(question, history, **more)
+
+
+def served(script: Script, **given: Any) -> Services:
+    """The script's services with the assistant that it has when it is asked; what is `given` differs."""
+    return replace(script.services(), assistant=Front(script), **given)

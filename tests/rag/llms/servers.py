@@ -14,7 +14,7 @@ from langchain_core.messages import convert_to_messages
 
 from rag.cancel import Cancelled, CancelToken, scope
 
-Script = Callable[[socket.socket, str], None]
+Script = Callable[[socket.socket, str], object]
 EVENTS = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
 
 

@@ -23,7 +23,7 @@ from rag.llms.local import LocalChatModel
 from rag.llms.ragged import ATTENTION, Part, forward
 from rag.llms.run import Run
 from rag.llms.writers import free_memory
-from rag.telling import Cut, News, Wait, listening
+from rag.telling import News, Note, Wait, listening
 from tests.models import open_tiny, tiny_of
 from tests.rag.llms.conftest import endless
 
@@ -291,7 +291,7 @@ def test_an_answer_ends_at_its_time(slow: LocalChatModel) -> None:
     with listening(news.append):
         answer = llm.invoke("Who?")
     assert answer.response_metadata["finish_reason"] == "time"
-    assert next(each for each in news if isinstance(each, Cut)).reason.startswith("The answer took longer")
+    assert next(each for each in news if isinstance(each, Note)).message.startswith("The answer took longer")
 
 
 def test_an_answer_that_repeats_itself_is_ended(llm: LocalChatModel) -> None:
@@ -300,4 +300,4 @@ def test_an_answer_that_repeats_itself_is_ended(llm: LocalChatModel) -> None:
     with listening(news.append):
         answer = endless.invoke("Who?")  # a random model that takes the likeliest soon goes round in circles
     assert answer.response_metadata["finish_reason"] == "repetition"
-    assert any(isinstance(each, Cut) and "repeat itself" in each.reason for each in news)
+    assert any(isinstance(each, Note) and "repeat itself" in each.message for each in news)

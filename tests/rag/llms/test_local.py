@@ -26,7 +26,7 @@ from langchain_core.runnables import RunnablePassthrough
 from rag.cancel import Cancelled, CancelToken, scope
 from rag.llms.errors import GenerationFailed, PromptTooLong
 from rag.llms.local import LocalChatModel, StopText
-from rag.llms.run import THREAD
+from rag.llms.run import THREAD, Run
 from tests.models import open_tiny
 
 QUESTION = [SystemMessage("Answer from the passages."), HumanMessage("Who keeps the light on the cape?")]
@@ -415,3 +415,23 @@ def test_closing_a_held_stream_from_its_own_reader_ends_it(slow: LocalChatModel)
         stream.close()
     assert time.perf_counter() - begin < 1.0
     assert not generating()
+
+
+def test_thoughts_are_not_part_of_the_answer(
+    mistral: LocalChatModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = "<think>The cape.\n</think>\n\nOlaf keeps it."
+    ids = mistral.loaded.tokenizer(written, add_special_tokens=False)["input_ids"]
+
+    class Scripted:
+        def start(self, run: Run) -> None:
+            for token in ids:
+                run.write([token], frozenset())
+            run.finish = "stop"
+            run.end()
+
+    llm = mistral.model_copy(update={"max_new_tokens": 500})
+    monkeypatch.setattr(llm, "_writer", Scripted())
+    pieces = [str(chunk.content) for chunk in llm.stream(QUESTION)]
+    assert "".join(pieces) == "Olaf keeps it."
+    assert len([piece for piece in pieces if piece]) > 1
