@@ -130,7 +130,7 @@ def test_loading_tells_how_far_it_is(opened: Opened, mistral: str, qwen: str) ->
 REASONS = {
     "missing": "choices",
     "truncated": "model.safetensors",
-    "wrong architecture": "cannot be loaded",
+    "wrong architecture": "does not write text",
     "bad config": "cannot be loaded",
 }
 
