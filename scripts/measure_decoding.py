@@ -108,6 +108,9 @@ def against_plain(ours: Batch, plain: Alone, asked: Sequence[list[int]], samplin
         print(number, len(prompt), len(mine.tokens), f"{mine.rest:.2f} {theirs.rest:.2f}", file=sys.stderr)
     same = sum(mine.tokens == theirs.tokens for mine, theirs, _ in pairs)
     yield f"the same text: {same} of {len(pairs)}"
+    for prompt, (mine, theirs, _) in zip(asked, pairs, strict=True):
+        if mine.tokens != theirs.tokens:
+            yield f"another text where two logits differ by {tie(plain, prompt, mine.tokens, theirs.tokens):.3f}"
     for name, chosen in (("quote", True), ("do not", False)):
         some = [(mine, theirs) for mine, theirs, quoting in pairs if quoting is chosen]
         if not some:
@@ -121,6 +124,19 @@ def against_plain(ours: Batch, plain: Alone, asked: Sequence[list[int]], samplin
             f"{len(some)} answers that {name}: {speed[0]:.1f} tokens/s, plain {speed[1]:.1f}, "
             f"{speed[0] / speed[1]:.2f} times; with the prompt's reading {whole[1] / whole[0]:.2f} times"
         )
+
+
+def tie(plain: Alone, prompt: Sequence[int], one: Sequence[int], other: Sequence[int]) -> float:
+    """How far apart the two tokens' logits are at which two texts part."""
+    import torch
+
+    at = next(n for n in range(max(len(one), len(other))) if one[n : n + 1] != other[n : n + 1])
+    model = plain.model
+    with torch.inference_mode():
+        logits = model(torch.tensor([[*prompt, *one[:at]]])).logits[0, -1].float()
+    (end,) = model.generation_config.eos_token_id[:1]
+    first, second = ([*tokens, end][at] for tokens in (one, other))
+    return float((logits[first] - logits[second]).abs())
 
 
 def together(llm: LocalChatModel, asked: Sequence[list[BaseMessage]]) -> Iterator[str]:

@@ -30,7 +30,7 @@ class Alone:
     def __init__(
         self, model: Any, ends: Sequence[int], checkpoints: Sequence[Any], *, patience: float = PATIENCE
     ) -> None:
-        self._model = model
+        self.model = model
         self._ends = frozenset(ends)
         self._checkpoints = checkpoints
         self._patience = patience
@@ -72,7 +72,7 @@ class Alone:
         import torch
         from transformers import StoppingCriteriaList
 
-        ids = torch.tensor([run.prompt], device=self._model.device)
+        ids = torch.tensor([run.prompt], device=self.model.device)
 
         def checkpoint(module: Any, args: Any) -> None:
             """Before each part of each layer: stops, or waits, in the middle of the prompt's own pass."""
@@ -87,7 +87,7 @@ class Alone:
         with torch.inference_mode(), ExitStack() as hooks:
             for module in self._checkpoints:
                 hooks.callback(module.register_forward_pre_hook(checkpoint).remove)
-            self._model.generate(
+            self.model.generate(
                 input_ids=ids,
                 attention_mask=torch.ones_like(ids),
                 stopping_criteria=StoppingCriteriaList([stopping]),
