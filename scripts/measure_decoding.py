@@ -110,7 +110,8 @@ def against_plain(ours: Batch, plain: Alone, asked: Sequence[list[int]], samplin
     yield f"the same text: {same} of {len(pairs)}"
     for prompt, (mine, theirs, _) in zip(asked, pairs, strict=True):
         if mine.tokens != theirs.tokens:
-            yield f"another text where two logits differ by {tie(plain, prompt, mine.tokens, theirs.tokens):.3f}"
+            apart = tie(plain, prompt, mine.tokens, theirs.tokens)
+            yield f"another text where two logits differ by {apart:.3f}"
     for name, chosen in (("quote", True), ("do not", False)):
         some = [(mine, theirs) for mine, theirs, quoting in pairs if quoting is chosen]
         if not some:
