@@ -239,11 +239,17 @@ class Batch:
         runs = [seat.run for seat, _, _ in parts]
 
         def check() -> None:
-            """Between two layers: stop where nobody wants the pass any more, wait while all stand still."""
+            """Between two layers: stop where nobody wants the pass any more, wait while all stand still.
+
+            But not while somebody else waits for the pass to end.
+            """
             while all(run.token.cancelled or run.token.held for run in runs):
                 if all(run.token.cancelled for run in runs):
                     raise Cancelled
-                next(run for run in runs if not run.token.cancelled).token.wait_while_held()
+                with self._changed:
+                    if self._waiting:
+                        return
+                    self._changed.wait(HELD)
 
         self.passes += 1
         return forward(self._model, [part for _, part, _ in parts], check)

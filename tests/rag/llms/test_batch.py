@@ -301,3 +301,27 @@ def test_an_answer_that_repeats_itself_is_ended(llm: LocalChatModel) -> None:
         answer = endless.invoke("Who?")  # a random model that takes the likeliest soon goes round in circles
     assert answer.response_metadata["finish_reason"] == "repetition"
     assert any(isinstance(each, Note) and "repeat itself" in each.message for each in news)
+
+
+def test_who_stands_still_in_the_middle_of_a_pass_keeps_nobody_waiting(slow: LocalChatModel) -> None:
+    still, other = run_of(slow, PASSAGE * 40, limit=5), run_of(slow, "And who?", limit=5)
+    reached = threading.Event()
+
+    def hold(*_: Any) -> None:
+        if not reached.is_set():
+            still.token.hold()
+            reached.set()
+
+    layer = slow.loaded.model.model.layers[4]
+    handle = layer.register_forward_pre_hook(hold)
+    try:
+        with still, other:
+            slow._writer.start(still)
+            assert reached.wait(10)
+            slow._writer.start(other)
+            assert len(read(other)) == 5
+            assert not still.written
+            still.token.release()
+            assert len(read(still)) == 5
+    finally:
+        handle.remove()
