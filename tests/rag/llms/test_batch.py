@@ -320,7 +320,7 @@ def test_who_stands_still_in_the_middle_of_a_pass_keeps_nobody_waiting(slow: Loc
             assert reached.wait(10)
             slow._writer.start(other)
             assert len(read(other)) == 5
-            assert not still.written
+            assert len(still.written) <= 1  # the pass under way went on
             still.token.release()
             assert len(read(still)) == 5
     finally:
