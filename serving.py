@@ -297,6 +297,7 @@ class Serving:
         return EngineState("embedder", embedder.name.rpartition("/")[2], "ready", embedder.notice, change)
 
     def _asr_state(self) -> EngineState:
+        from listening import caution
         from speech.asr import best, megabytes
         from ui.services import EngineState
 
@@ -306,8 +307,8 @@ class Serving:
         if loading.state != "ready":
             return EngineState("asr", "hearing", "loading")
         transcriber = self._engines.hearing()
-        if transcriber.notice:
-            return EngineState("asr", transcriber.name, "weak", transcriber.notice)
+        if notice := caution(self._engines):
+            return EngineState("asr", transcriber.name, "weak", notice)
         better = best()
         if self._settings.asr == "auto" and better != transcriber.name:
             size = f"{(megabytes(better) or 0) / 1000:.1f} GB"

@@ -56,6 +56,8 @@ def page_routes(services: Services, images: PageImages) -> APIRouter:
                 kind = file.kind
         except OriginalError as error:
             reason = str(error)
+        if not reason and (record := services.record(source)) is not None:
+            reason = record.notice
         return JSONResponse({"source": source, **asdict(found), "original": kind, "reason": reason})
 
     @router.get("/page/image")

@@ -131,6 +131,11 @@ def test_what_has_no_file_is_text_alone(client: TestClient, script: Script) -> N
     assert client.get("/api/page/image", params={"source": PDF, "page": 1}).status_code == 404
 
 
+def test_what_was_read_in_part_or_heard_weakly_says_so(client: TestClient, script: Script) -> None:
+    script.records[PDF] = replace(script.records[PDF], notice="Heard by pocketsphinx, which misunderstands.")
+    assert page(client)["reason"] == "Heard by pocketsphinx, which misunderstands."
+
+
 def test_a_hostile_pdf_gives_its_reason(client: TestClient, script: Script, tmp_path: Path) -> None:
     (tmp_path / "bad.pdf").write_bytes(b"%PDF-1.7\n1 0 obj << /Type /Catalog /Pages 1 0 R >> endobj")
     keep(script, tmp_path / "bad.pdf")
