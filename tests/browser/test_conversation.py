@@ -290,6 +290,7 @@ def test_the_voice_that_speaks_is_named_with_the_reason(site: Site) -> None:
              socket.dispatchEvent(new CustomEvent("notice", { detail: { turn: 0, message: "Oh!" } })))"""
     )
     expect(engines.locator(".panel")).to_contain_text("whistle speaks for now")
+    expect(page.locator("#tools .note")).to_have_text(site.script.why)
     page.get_by_label("Voice", exact=True).select_option("Tone")
     expect(engines).to_contain_text("Speaks tone")
 

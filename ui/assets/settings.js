@@ -105,7 +105,8 @@ function chooseVoice(name) {
 }
 
 function showNote() {
-  voiceNote.textContent = settings.voices.find(({ name }) => name === settings.voice)?.note ?? "";
+  const { note, why } = settings.voices.find(({ name }) => name === settings.voice) ?? {};
+  voiceNote.textContent = why || note || ""; // why another one speaks, once that is known
 }
 
 export function setVoices(voices) {
