@@ -12,6 +12,7 @@ from playwright.sync_api import Page, expect
 from rag.store import Page as TextPage
 from tests.browser.conftest import Site
 from tests.ui.scripted import ANSWER, QUOTE
+from ui.services import EngineState
 
 pytestmark = pytest.mark.browser
 
@@ -293,6 +294,13 @@ def test_the_voice_that_speaks_is_named_with_the_reason(site: Site) -> None:
     expect(page.locator("#tools .note")).to_have_text(site.script.why)
     page.get_by_label("Voice", exact=True).select_option("Tone")
     expect(engines).to_contain_text("Speaks tone")
+
+
+def test_an_engine_that_loads_is_named_once(site: Site) -> None:
+    site.script.states[1] = EngineState("embedder", "", "loading")
+    page = site.open(ready=False)
+    expect(page.locator("#engines .engine").nth(1)).to_have_text("Search loading")
+    expect(page.locator("#engines .panel strong").nth(1)).to_have_text("Search")
 
 
 def test_notices_and_engines_are_said(site: Site, ask: Ask) -> None:
