@@ -174,6 +174,15 @@ def test_pages_turn_by_button_and_by_key(handbook: Site, ask: Ask) -> None:
     expect(view.locator(".place")).to_have_text("page 5 of 12")
     page.keyboard.press("PageUp")
     expect(view.locator(".place")).to_have_text("page 4 of 12")
+    assert view.get_by_role("button", name="Next page").get_attribute("title") == "Next page (→)"
+    page.keyboard.press("ArrowRight")
+    expect(view.locator(".place")).to_have_text("page 5 of 12")
+    page.keyboard.press("ArrowLeft")
+    expect(view.locator(".place")).to_have_text("page 4 of 12")
+    view.get_by_role("button", name="Enlarge the page").click()
+    page.keyboard.press("ArrowRight")  # moves the page, which is wider than the window now
+    expect(view.locator(".place")).to_have_text("page 4 of 12")
+    view.get_by_role("button", name="Fit the page to the width").click()
     expect(page.locator("#stop")).to_be_disabled(timeout=30_000)  # nothing is spoken any more
     page.keyboard.press("Escape")
     expect(view).to_be_hidden()

@@ -9,6 +9,7 @@ import { talk } from "./talk.js";
 const SHARPEST = 2; // pixels of an image for one of the window; more is not seen
 const PATIENCE = 400; // milliseconds before it says that it is still looking
 const EDGE = 2; // pixels from an end of the page that count as at it
+const ARROWS = ["ArrowLeft", "ArrowRight"];
 const LOUD = "The recording is paused: the microphone would hear it. End the conversation by voice first.";
 
 // source: whose page is open; page: what the server told of it; kind: "page" or "text", what is shown of a PDF;
@@ -86,7 +87,6 @@ function isDrawable({ original }) {
 
 function head(page) {
   const turns = steps(page);
-  const turn = (where) => ({ onclick: () => load(state.source, where), disabled: !where, class: "plain" });
   const place = title(page) ? el("span", { class: "place" }, title(page)) : "";
   return el(
     "div",
@@ -94,10 +94,15 @@ function head(page) {
     el("strong", { class: "file", title: page.source }, page.source),
     button("Close the page", { icon: "close", onclick: closePage, class: "plain" }),
     turns.some(Boolean) || isDrawable(page)
-      ? el("div", { class: "turn-page" }, button("Previous page", { icon: "left", ...turn(turns[0]) }), place, button("Next page", { icon: "right", ...turn(turns[1]) }))
+      ? el("div", { class: "turn-page" }, turner("Previous page", "left", "←", turns[0]), place, turner("Next page", "right", "→", turns[1]))
       : place,
     isDrawable(page) ? el("div", { class: "kinds" }, ...kinds()) : "",
   );
+}
+
+// A button that turns the page, and the key that does the same.
+function turner(name, image, key, where) {
+  return button(name, { icon: image, title: `${name} (${key})`, onclick: () => load(state.source, where), disabled: !where, class: "plain" });
 }
 
 // Where the pages before and after are: of an image the next page, of a text its next part; null: nowhere.
@@ -300,11 +305,13 @@ export function pauseRecording() {
   view().querySelector(".recording")?.pause();
 }
 
-// Keys: a page's end, and then the next page, as in any reader; Escape closes what nothing else stops.
+// Keys: the arrows turn the page, unless it is enlarged and they move it; so does the end of a page, as in any reader;
+// Escape closes what nothing else stops.
 
 function onKey(event) {
   if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.key === "Escape" && byId("stop").disabled) return closePage();
+  if (ARROWS.includes(event.key)) return turnBy(event);
   if (!["PageDown", "PageUp"].includes(event.key) || !state.page) return;
   const box = view().querySelector(".page-image, .page-text");
   const down = event.key === "PageDown";
@@ -312,5 +319,13 @@ function onKey(event) {
   event.preventDefault();
   if (!atEnd) return box.scrollBy({ top: (down ? 0.9 : -0.9) * box.clientHeight });
   const where = steps(state.page)[down ? 1 : 0];
+  if (where) load(state.source, where);
+}
+
+function turnBy(event) {
+  const moves = event.target.closest("audio, video") || (isImage() && state.large);
+  if (!state.page || moves || event.shiftKey) return;
+  event.preventDefault();
+  const where = steps(state.page)[ARROWS.indexOf(event.key)];
   if (where) load(state.source, where);
 }
