@@ -109,6 +109,10 @@ def test_a_dropped_file_and_a_web_page_are_added(site: Site) -> None:
     page.get_by_label("Address of a web page").fill("file:///etc/passwd")
     page.get_by_role("button", name="Add the web page").click()
     expect(page.locator(".toast")).to_contain_text("begins with http:// or https://")
+    page.get_by_label("Address of a web page").fill("https://example.org/other")
+    page.keyboard.press("Enter")
+    expect(page.locator("#library [data-source='https://example.org/other']")).to_be_visible()
+    expect(page.locator(".toast")).to_have_count(0)
     site.complaints.clear()  # the browser reports the refusal
 
 

@@ -7,6 +7,15 @@ const SHORTEST_QUOTE = 12; // characters; what is shorter agrees by chance
 const SENTENCE = /(?:[^.!?。！？\n]|[.!?]+(?=[\p{L}\p{N}_]))+[.!?。！？]*/gu; // the point of 3.95 ends none
 const RULE = /(^\|(?: ?:?-{3,}:? ?\|)+ *(?:\n|$))/m; // the line below the head of a table
 
+// What a document is called: a web page by its title.
+export function nameOf({ source, title }) {
+  return (isWebPage(source) && title) || source;
+}
+
+export function isWebPage(source) {
+  return /^https?:\/\//i.test(source);
+}
+
 // Where in its document a passage stands: a page, a slide, a sheet, a moment; empty: nowhere in particular.
 export function placeOf({ place, page }) {
   return place || (page === null ? "" : `page ${page}`);
