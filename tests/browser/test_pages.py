@@ -308,3 +308,36 @@ def test_where_the_documents_do_not_say_the_nearest_page_is_a_click_away(handboo
         page.locator("#sources .card .head").click()
         expect(page.locator("#page-view .marked-passage i").first).to_be_visible(timeout=TIMEOUT)
         handbook.open(page)
+
+
+def test_a_web_page_is_cited_by_its_title_and_its_address_opens_in_a_new_tab(site: Site, ask: Ask) -> None:
+    url = "https://example.org/bees?a=1&b=2"
+    text = TextPage("Bees sleep at night.", 0)
+    site.script.library.known[url] = LibraryItem(url, "ready", origin="url")
+    site.script.pages[:] = [text]
+    cite(site.script, url, text, text.text)
+    site.script.assistant.documents[0].metadata["title"] = "All about bees"
+    page = site.open()
+    view = open_source(page, ask)
+    expect(page.locator("#sources .card .file")).to_have_text("All about bees")
+    expect(view.locator(".file")).to_have_text("All about bees")
+    link = view.get_by_role("link", name=url)
+    attributes = [link.get_attribute(name) for name in ("href", "target", "rel")]
+    assert attributes == [url, "_blank", "noopener noreferrer"]
+    site.script.library.known["javascript:alert(1)"] = LibraryItem("javascript:alert(1)", "ready")
+    cite(site.script, "javascript:alert(1)", text, text.text)
+    view = open_source(site.open(), ask)
+    expect(view.locator(".file")).to_have_text("javascript:alert(1)")
+    expect(view.get_by_role("link")).to_have_count(0)
+
+
+def test_an_image_that_took_too_long_is_tried_again(handbook: Site, ask: Ask) -> None:
+    page = handbook.open()
+    reason = "This page takes too long to draw. This is its text."
+    page.route("**/api/page/image*", lambda route: route.fulfill(status=202, json={"reason": reason}))
+    view = open_source(page, ask)
+    expect(view.locator(".page-note")).to_contain_text(reason)
+    expect(view.locator(".page-text")).to_be_visible()
+    page.unroute("**/api/page/image*")
+    view.get_by_role("button", name="Try again").click()
+    is_marked(view)

@@ -3,13 +3,14 @@
 
 import { api, button, byId, el, reveal, scrollTo, toast } from "./dom.js";
 import { paint } from "./highlight.js";
-import { patternOf, placeOf, quoted, quoteIn, written } from "./quotes.js";
+import { isWebPage, nameOf, patternOf, placeOf, quoted, quoteIn, written } from "./quotes.js";
 import { talk } from "./talk.js";
 
 const SHARPEST = 2; // pixels of an image for one of the window; more is not seen
 const PATIENCE = 400; // milliseconds before it says that it is still looking
 const EDGE = 2; // pixels from an end of the page that count as at it
 const ARROWS = ["ArrowLeft", "ArrowRight"];
+const LATER = 202; // what the server says of an image that may be drawn at another try
 const LOUD = "The recording is paused: the microphone would hear it. End the conversation by voice first.";
 
 // source: whose page is open; page: what the server told of it; kind: "page" or "text", what is shown of a PDF;
@@ -63,7 +64,7 @@ function show(source, page) {
   Object.assign(state, { source, page, words: [] });
   const body = isImage() ? imageOf(source, page) : textOf(source, page);
   const sound = page.original === "audio" || page.original === "video" ? recordingOf(source, page) : "";
-  put(head(page), page.reason ? note(page.reason) : "", sound, body);
+  put(head(page), page.reason ? note(page.reason, "note", page.again) : "", sound, body);
   const same = [...view().querySelectorAll("button:enabled")].find((one) => one.getAttribute("aria-label") === focused);
   (same ?? body).focus({ preventScroll: true });
   if (isImage()) draw(body);
@@ -91,12 +92,13 @@ function head(page) {
   return el(
     "div",
     { class: "head" },
-    el("strong", { class: "file", title: page.source }, page.source),
+    el("strong", { class: "file", title: page.source }, nameOf({ ...page, title: state.source?.title })),
     button("Close the page", { icon: "close", onclick: closePage, class: "plain" }),
     turns.some(Boolean) || isDrawable(page)
       ? el("div", { class: "turn-page" }, turner("Previous page", "left", "←", turns[0]), place, turner("Next page", "right", "→", turns[1]))
       : place,
     isDrawable(page) ? el("div", { class: "kinds" }, ...kinds()) : "",
+    isWebPage(page.source) ? el("a", { class: "address", href: page.source, target: "_blank", rel: "noopener noreferrer" }, page.source) : "",
   );
 }
 
@@ -133,8 +135,10 @@ function again(change) {
   show(state.source, state.page);
 }
 
-function note(text, role = "note") {
-  return el("p", { class: "page-note", role }, text);
+// `again`: the page as it may be tried once more.
+function note(text, role = "note", again) {
+  const retry = again ? button("Try again", { text: true, class: "plain", onclick: () => show(state.source, again) }) : "";
+  return el("p", { class: "page-note", role }, text, retry);
 }
 
 // The text
@@ -165,15 +169,17 @@ function imageOf(source, page) {
 // Once the box is on the page, so that its width is known.
 async function draw(box) {
   const { source, page } = state;
+  const asText = (reason, again) => show(source, { ...page, original: null, reason, again });
   const name = { source: page.source, page: page.page ?? 1 };
   const width = Math.ceil(box.querySelector(".sheet").clientWidth * Math.min(devicePixelRatio, SHARPEST));
   const words = page.passage ? wordsOf(source, name) : [];
   const drawn = waitingFor(box, "Drawing the page…");
   try {
     const image = await api(`/api/page/image?${new URLSearchParams({ ...name, width })}`, { raw: true });
+    if (image.status === LATER) return box.isConnected && asText((await image.json()).reason, page);
     await fill(box.querySelector("img"), await image.blob());
   } catch (error) {
-    if (box.isConnected) show(source, { ...page, original: null, reason: error.message });
+    if (box.isConnected) asText(error.message);
     return;
   } finally {
     drawn();
