@@ -106,7 +106,7 @@ class ExtractiveQA(RunnableSerializable[dict[str, Any], dict[str, Any]]):
     ) -> tuple[list[Document], list[Sentence]]:
         """What was not said yet of an answer that broke off; after all of it, what other passages say."""
         quoted = self._chosen(question, found) if further.cut else []
-        if rest := [each for each in quoted if not further.has(each.text)]:
+        if rest := [each for each in quoted if not further.has(each.quote)]:
             return documents, rest
         more = further.more(documents)
         quoted = self._chosen(question, sentences(more))
@@ -143,7 +143,7 @@ def _quote(question: str, scored: Sequence[Scored]) -> list[Sentence]:
     """The best sentence after what it leans on, or else with the next one if that is nearly as good."""
     best = scored[0].sentence
     room = LONGEST_ANSWER - len(_cited(best)) - 1
-    before = replace(best, text=best.before)
+    before = replace(best, text=best.before, row="")
     if best.leans and len(_cited(before)) <= room:
         return [before, best]
     missing = [word.terms for word in question_words(question) if word.terms.isdisjoint(best.known)]
@@ -162,7 +162,7 @@ def _in_reading_order(best: Sentence, other: Sentence) -> tuple[Sentence, Senten
 
 
 def _cited(sentence: Sentence) -> str:
-    return f"{sentence.text} [{sentence.number}]"
+    return f"{sentence.quote} [{sentence.number}]"
 
 
 def _repeats(one: Sentence, other: Sentence) -> bool:

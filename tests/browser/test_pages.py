@@ -341,3 +341,13 @@ def test_an_image_that_took_too_long_is_tried_again(handbook: Site, ask: Ask) ->
     page.unroute("**/api/page/image*")
     view.get_by_role("button", name="Try again").click()
     is_marked(view)
+
+
+def test_the_page_finds_a_row_that_is_quoted_with_its_columns_names(site: Site) -> None:
+    page = site.open()
+    table = "| Part | Name | Note | In stock |\n| --- | --- | --- | --- |\n| BM-3310 | burr set | | 0 |\n"
+    said = "Part: BM-3310; Name: burr set; In stock: 0 [1]"
+    pieces = page.evaluate(
+        """async ([text, said]) => (await import("/parley/quotes.js")).piecesOf(text, said)""", [table, said]
+    )
+    assert [text for text, is_quoted in pieces if is_quoted] == ["BM-3310 | burr set | | 0"]

@@ -25,7 +25,13 @@ export function placeOf({ place, page }) {
 export function patternOf(said) {
   const words = said.replace(/^[\s"'“”„«»*]+|[\s"'“”„«»*]+$/g, "").split(/\s+/);
   if (words.join("").length < SHORTEST_QUOTE) return null;
-  return new RegExp(words.map((word) => word.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")).join("\\s+"));
+  const values = words.join(" ").replace(/\.$/, "").split("; ").map((value) => value.slice(value.indexOf(": ") < 0 ? 0 : value.indexOf(": ") + 2));
+  const row = values.length > 1 ? `|${values.map(exactly).join("\\s*\\|[\\s|]*")}` : ""; // a table's, with its columns' names
+  return new RegExp(words.map(exactly).join("\\s+") + row);
+}
+
+function exactly(text) {
+  return text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
 }
 
 // The passage in pieces, each with whether the answer quotes it. The server does the same for what it keeps.
