@@ -33,7 +33,7 @@ class Recordings:
             engine = self._engines.hearing()
             spoken = self._engines.settings.language  # auto: each stretch's own
             said = list(hear(path, engine, language=spoken, should_stop=should_stop))
-            return Heard(said, doubtful_by=engine.name if engine.notice else "")
+            return Heard(said, doubtful_by="PocketSphinx" if engine.notice else "")
         except Stopped:
             return Heard([])
         except AudioError as error:

@@ -60,5 +60,5 @@ def test_what_it_heard_of_a_recording_is_doubtful(engines: Engines, tmp_path: Pa
     recordings = Recordings(engines)
     assert not recordings.hears_well(), "nobody knows yet"
     heard = recordings.hear(tmp_path / "talk.wav", lambda: False)
-    assert ([text for *_, text in heard.said], heard.doubtful_by) == (["peace"], "pocketsphinx")
+    assert ([text for *_, text in heard.said], heard.doubtful_by) == (["peace"], "PocketSphinx")
     assert not recordings.hears_well()
