@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from rag.assistant import Assistant, Responder
     from rag.corpus import Corpus
     from rag.embeddings import Embedder
-    from rag.recordings import Said
     from rag.rerank import Dispensable
     from rag.retriever import HybridRetriever, Reranker
     from rag.store import ChunkStore
@@ -93,6 +92,7 @@ class Engines:
         self._dispensable: Dispensable | None = None
         self._retriever: Loading[HybridRetriever] = Loading("the retriever", self._open_retriever)
         self._better_transcriber: Transcriber | None = None
+        self.whisper_failure = ""  # why Whisper could not be downloaded
         self._hint_of = ("", "")  # the index's generation, and the hint made from it
         self._voices: dict[tuple[str, float], Loading[Synthesizer]] = {}
         self._outages: dict[str, Outage] = {}  # of a voice engine, at whatever speed
@@ -140,6 +140,7 @@ class Engines:
         return server | {"token": self._token, "offline": self.settings.offline}
 
     def _open_library(self) -> tuple[ChunkStore, Corpus]:
+        from listening import Recordings
         from rag.corpus import Corpus
         from rag.reembed import reembed
         from rag.store import EmbedderMismatchError, open_store
@@ -162,6 +163,7 @@ class Engines:
             reembed(self.data, embedder.embed_array, progress=self._tell_reembedding, **wanted)
             self.reembedding = ""
             store = open_store(self.data, **wanted)
+        recordings = Recordings(self)
         corpus = Corpus(
             store,
             embedder,
@@ -172,7 +174,8 @@ class Engines:
             offline=self.settings.offline,
             allow_private=self.settings.allow_private_urls,
             ocr=self.settings.ocr,
-            hear=self.hear_recording,
+            hear=recordings.hear,
+            hears_well=recordings.hears_well,
         )
         return store, corpus
 
@@ -243,6 +246,7 @@ class Engines:
             transcriber.load()
         except TranscriberError as error:
             log.warning("%s", error)
+            self.whisper_failure = str(error)
         else:
             self._better_transcriber = transcriber
             log.warning("%s listens from now on.", wanted)
@@ -273,24 +277,6 @@ class Engines:
         return engine.transcribe(
             samples, self._spoken_language(language), self._hint_for(engine), should_stop
         )
-
-    def hear_recording(self, path: Path, should_stop: Callable[[], bool]) -> list[Said]:
-        """What is said in a file of the library, and when; whoever speaks meanwhile goes first."""
-        from rag.documents import DocumentError
-        from speech.asr import Stopped, TranscriberError
-        from speech.audio import AudioError
-        from speech.recordings import hear
-
-        try:
-            engine = self.hearing()
-            said = hear(path, engine, language=self._spoken_language(None), should_stop=should_stop)
-            return list(said)
-        except Stopped:
-            return []
-        except AudioError as error:
-            raise DocumentError(str(error)) from error
-        except (TranscriberError, EngineError) as error:
-            raise DocumentError(f"The recording cannot be heard: {error}", passing=True) from error
 
     def live_words(
         self, on_text: Callable[[str], None], language: str | None = None

@@ -79,6 +79,7 @@ class Run:
     errors: int = 0  # words wrong, missing or too many
     words: int = 0  # that were said
     recogniser: str = ""
+    failure: str = ""  # why a better recogniser could not be downloaded
     voice: str = ""
 
     @cached_property
@@ -157,7 +158,7 @@ def make_report(plan: Plan, runs: list[Run], seconds: float) -> Report:
 def hearing_advice(typed: Run, spoken: Run) -> list[Advice]:
     """Another recogniser, where much is lost on the way from the voice to the question."""
     from rag.advice import Advice
-    from speech.asr import best
+    from speech.asr import best, failed_download
 
     lost = sum(
         bool(a.contains) > bool(b.contains) or bool(a.found and a.found[3]) > bool(b.found and b.found[3])
@@ -173,6 +174,8 @@ def hearing_advice(typed: Run, spoken: Run) -> list[Advice]:
     if not better:
         text += " Speak nearer to the microphone, or in less noise; a headset helps most."
         return [Advice("misheard", lost, text)]
+    if spoken.failure and name == "pocketsphinx":
+        return [Advice("misheard", lost, f"{text} {failed_download(spoken.failure)}")]
     return [Advice("misheard", lost, f"{text} A better recogniser understands more.", "asr", better)]
 
 
@@ -207,6 +210,7 @@ class _Contender:
         run.heard.append(transcript.text)
         run.hearing.append(transcript.elapsed)
         run.recogniser, run.voice = transcript.engine, said.voice
+        run.failure = self._engines.whisper_failure
         errors, words = word_errors(row.question, transcript.text, said.language)
         run.errors, run.words = run.errors + errors, run.words + words
 

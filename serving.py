@@ -291,26 +291,27 @@ class Serving:
 
         loading, change = self._engines.embedder, "Another one: PARLEY_EMBEDDER."
         if self._engines.library.state == "failed":
-            return EngineState("embedder", "search", "failed", str(self._engines.library.error), change)
+            return EngineState("embedder", "", "failed", str(self._engines.library.error), change)
         if loading.state == "failed":
-            return EngineState("embedder", "search", "failed", str(loading.error), change)
+            return EngineState("embedder", "", "failed", str(loading.error), change)
         embedder = loading.ready()
         if embedder is None or self._engines.library.ready() is None:
-            return EngineState("embedder", "search", "loading", self._engines.reembedding)
+            return EngineState("embedder", "", "loading", self._engines.reembedding)
         return EngineState("embedder", embedder.name.rpartition("/")[2], "ready", embedder.notice, change)
 
     def _asr_state(self) -> EngineState:
+        from listening import caution
         from speech.asr import best, megabytes
         from ui.services import EngineState
 
         loading, change = self._engines.transcriber, "Another one: PARLEY_ASR."
         if loading.state == "failed":
-            return EngineState("asr", "hearing", "failed", str(loading.error), change)
+            return EngineState("asr", "", "failed", str(loading.error), change)
         if loading.state != "ready":
-            return EngineState("asr", "hearing", "loading")
+            return EngineState("asr", "", "loading")
         transcriber = self._engines.hearing()
-        if transcriber.notice:
-            return EngineState("asr", transcriber.name, "weak", transcriber.notice)
+        if notice := caution(self._engines):
+            return EngineState("asr", transcriber.name, "weak", notice)
         better = best()
         if self._settings.asr == "auto" and better != transcriber.name:
             size = f"{(megabytes(better) or 0) / 1000:.1f} GB"
@@ -323,12 +324,10 @@ class Serving:
 
         loading, change = self._engines.synthesizer, "Another one: PARLEY_TTS."
         if loading.state == "failed":
-            return EngineState("tts", "voice", "failed", str(loading.error), change)
+            return EngineState("tts", "", "failed", str(loading.error), change)
         synthesizer = loading.ready()
         if synthesizer is None:
             off = loading.state == "ready"
-            return EngineState(
-                "tts", "no voice" if off else "voice", "ready" if off else "loading", "", change
-            )
+            return EngineState("tts", "no voice" if off else "", "ready" if off else "loading", "", change)
         active, why = self._engines.speaks(self._settings.tts)
         return EngineState("tts", active, "ready", why or (GOOGLE if active == "gtts" else ""), change)

@@ -22,6 +22,7 @@ from langchain_core.messages import BaseMessage
 from rag.cancel import Cancelled, CancelToken, scope
 from rag.citations import Citer, Judged, cited_numbers
 from rag.evidence import Evidence
+from rag.go_on import NOTHING_BEFORE
 from rag.languages import guess
 from rag.memory import remember, understand
 from rag.priority import urgent
@@ -254,7 +255,11 @@ class Assistant:
                 turn = _Turn(question, list(history), fallback, self._memory, language or guess(question))
                 with listening(partial(_pass_on, emit)):
                     turn.run(responder, told)
-            if not turn.documents and (nearest := tuple(self._nearest(turn.standalone, collection))):
+            if (
+                turn.new
+                and not turn.documents
+                and (nearest := tuple(self._nearest(turn.standalone, collection)))
+            ):
                 emit(Nearest(nearest))
             done = turn.done()
             if collection and not done.answered:  # else it reads as if all documents had been searched
@@ -289,6 +294,7 @@ class _Turn:
         self._text = ""
         self.documents: tuple[Document, ...] = ()
         self.standalone = question
+        self.new = True  # False: "go on", which asks for the rest of an answer, or for more
         self._unsupported: list[tuple[int, int]] = []
         self._timings: dict[str, float] = {}
         self._begin = time.perf_counter()
@@ -313,8 +319,13 @@ class _Turn:
 
     def _respond(self, responder: Responder, emit: Callable[[Event], None]) -> None:
         self._engine, self._quotes = responder.name, responder.llm is None
+        asked = self._understand(responder, emit)
+        if asked is None:
+            emit(Sources(()))
+            self._say(NOTHING_BEFORE, emit)
+            return
         citer: Citer | None = None
-        for part in responder.chain.stream(self._understand(responder, emit)):
+        for part in responder.chain.stream(asked):
             if "source_documents" in part:
                 self._mark("retrieval")
                 self.documents = tuple(part["source_documents"])
@@ -328,8 +339,11 @@ class _Turn:
         for said in citer.finish() if citer else ():
             self._say(said, emit)
 
-    def _understand(self, responder: Responder, emit: Callable[[Event], None]) -> dict[str, Any]:
-        """What the chain is asked: the standalone question, what is remembered, and what is known besides."""
+    def _understand(self, responder: Responder, emit: Callable[[Event], None]) -> dict[str, Any] | None:
+        """What the chain is asked: the standalone question, what is remembered, and what is known besides.
+
+        None: "go on", and there is nothing to go on with.
+        """
 
         def note(message: str) -> None:
             emit(Notice(message))
@@ -339,7 +353,11 @@ class _Turn:
         self._mark("standalone")
         self.standalone = understood.question
         emit(Standalone(understood.question, rewritten=understood.question != self._question))
-        known = {"language": self._language, "heard": understood.heard}
+        self.new = understood.further is None and not understood.lost
+        if understood.lost:
+            return None
+        self._language = self._language or guess(understood.question)
+        known = {"language": self._language, "heard": understood.heard, "further": understood.further}
         asked = {"query": understood.question, "chat_history": history}
         return asked | {name: value for name, value in known.items() if value}
 

@@ -34,6 +34,7 @@ from rag.combine import (
     Stuff,
     dropped_notices,
 )
+from rag.go_on import Further, no_more
 from rag.heard import apart
 from rag.languages import not_found
 from rag.prompts import (
@@ -65,7 +66,8 @@ class RetrievalQA(RunnableSerializable[Input, dict[str, Any]]):
     order, {"source_documents": […]} once, any {"notice": …}, and {"result": piece}…, the result in pieces.
     "chat_history" (messages) is optional and reaches the templates that have {chat_history}. So are
     "language", a code, for `rag.prompts`' own templates and `not_found`, and "heard", places ([source, start,
-    end]…) that were not meant: their passages come after the others, and the model is told so.
+    end]…) that were not meant: their passages come after the others, and the model is told so. "further" (a
+    `rag.go_on.Further`) asks for the rest of an answer that broke off, or for what its passages do not tell.
 
     Raises Cancelled as soon as `rag.cancel.current()` is cancelled, before a call or at a model's next token.
     """
@@ -187,13 +189,18 @@ class RetrievalQA(RunnableSerializable[Input, dict[str, Any]]):
         if known and fresh:
             found = [*fresh, *known]
             filled["question"] = f"{question} {ANOTHER}"
+        further: Further | None = inputs.get("further")
+        if further:
+            found = found if further.cut else further.more(found)
+            filled["question"] = further.request(filled["question"])
         passages = _numbered(self.compressor(question, found) if self.compressor else found)
         kept = self.combine_documents_chain.fit(passages, filled)
         yield {"source_documents": found[: len(kept)]}
         yield from dropped_notices(len(kept), len(found))
         if not found and (self.not_found or not self.combine_documents_chain.takes_nothing):
             own = self.not_found not in (None, NOT_FOUND)
-            yield {"result": self.not_found if own else not_found(language)}
+            unknown = no_more(language) if further else not_found(language)
+            yield {"result": self.not_found if own else unknown}
             return
         yield from self.combine_documents_chain.stream(kept, filled, config)
 

@@ -15,6 +15,7 @@ from typing import Literal
 from langchain_core.documents import Document
 
 from rag.headings import LONGEST, find_headings
+from rag.recordings import DOUBTFUL
 from rag.subject import subject
 
 Span = tuple[int, int]
@@ -102,7 +103,7 @@ def _chunk(
     section = headings[before - 1][1] if before else section
     title, page, offset = (document.metadata.get(key) for key in ("title", "page", "start"))
     place = document.metadata.get("place", "")
-    names = [name, section if section != title else "", place]
+    names = [name, section if section != title else "", place.removesuffix(DOUBTFUL)]
     return Chunk(
         source=document.metadata["source"],
         text=document.page_content[start:end],

@@ -63,7 +63,8 @@ class Corpus:
 
     `data` is the data folder, whose `parley.db` also remembers the folders and URLs. `offline` forbids to
     fetch URLs, `allow_private` lets them lead to private addresses. The rest is as in
-    `rag.chunks.split_documents` and `rag.documents.load_file`.
+    `rag.chunks.split_documents` and `rag.documents.load_file`; while `hears_well`, recordings that were heard
+    weakly are heard again.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class Corpus:
         allow_private: bool = False,
         ocr: str = "auto",
         hear: Hear | None = None,
+        hears_well: Callable[[], bool] = lambda: False,
     ) -> None:
         from filelock import FileLock
 
@@ -89,6 +91,7 @@ class Corpus:
             store, embedder, size=size, overlap=overlap, splitter=splitter, ocr=ocr, hear=hear
         )
         self._ocr = ocr
+        self._hears_well = hears_well
         self._lock = FileLock(self._data / LOCK_FILE)
         self._records = Records(data)
         self._statuses = Statuses()
@@ -156,7 +159,15 @@ class Corpus:
         report = Report()
         with self._alone():
             recipe = self._indexer.recipe
-            scan = Scan(self._store, self._records, report, recipe=recipe, data=self._data, ocr=self._ocr)
+            scan = Scan(
+                self._store,
+                self._records,
+                report,
+                recipe=recipe,
+                data=self._data,
+                ocr=self._ocr,
+                hears_well=self._hears_well,
+            )
             parts = (self._store, self._indexer, self._records, self._statuses, self._names)
             yield scan, Sync(*parts, scan, report), report
         report.chunks = self._store.count()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from rag.corpus_status import UPLOAD, CorpusError, Report
 from rag.documents import SUFFIXES, max_bytes
 from rag.folders import File, Listing, display, list_files, location_of
 from rag.formats.ocr import ability
+from rag.recordings import WEAKLY_HEARD
 from rag.store import ChunkStore, Source
 
 
@@ -44,7 +45,15 @@ class Scan:
     """One look: at `folder`s or at `places`, any number of times; then the rest is what was found."""
 
     def __init__(
-        self, store: ChunkStore, records: Records, report: Report, *, recipe: str, data: Path, ocr: str
+        self,
+        store: ChunkStore,
+        records: Records,
+        report: Report,
+        *,
+        recipe: str,
+        data: Path,
+        ocr: str,
+        hears_well: Callable[[], bool],
     ) -> None:
         self.tasks: list[Task] = []
         self.seen: set[str] = set()  # locations of all files that were looked at
@@ -57,6 +66,7 @@ class Scan:
         self._report = report
         self._recipe = recipe
         self._able = ability(ocr) if any(source.able for source in self.known.values()) else ""
+        self._hears_well = hears_well
         self._data = data
 
     def folder(self, folder: Path, origin: str, *, required: bool) -> None:
@@ -139,7 +149,7 @@ class Scan:
         self.seen.add(location)
         known, failure = self.known.get(location), self._failures.get(location)
         place = (file.size, file.mtime_ns)
-        again = known is not None and known.able not in ("", self._able)
+        again = known is not None and self._can_do_more(known)
         unchanged = known and (known.size, known.mtime_ns, known.recipe) == (*place, self._recipe)
         if (unchanged and not again) or self._is_still_a_copy(location, place):
             self._report.unchanged += 1
@@ -150,6 +160,11 @@ class Scan:
             record = Source(name, "", location=location, origin=origin, recipe=self._recipe)
             record = replace(record, size=file.size, mtime_ns=file.mtime_ns)
             self.tasks.append(Task(record, file, known, again=again))
+
+    def _can_do_more(self, known: Source) -> bool:
+        if known.able == WEAKLY_HEARD:
+            return self._hears_well()
+        return known.able not in ("", self._able)
 
     def _is_still_a_copy(self, location: str, place: tuple[int, int]) -> bool:
         copy = self.copies.get(location)

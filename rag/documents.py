@@ -20,7 +20,7 @@ from rag.formats import READERS
 from rag.formats.base import Options, Parsed, Unreadable
 from rag.formats.reasons import PASSING, reason
 from rag.reader import reader
-from rag.recordings import RECORDINGS, Hear, stretches
+from rag.recordings import DOUBTFUL, RECORDINGS, WEAKLY_HEARD, Hear, stretches
 
 _TEXT = frozenset(suffix for suffix, module in READERS.items() if module == "plain")
 _HTML = frozenset(suffix for suffix, module in READERS.items() if module == "html")
@@ -182,14 +182,16 @@ def _load_recording(path: Path, source: str, hear: Hear | None) -> list[Document
     if hear is None:
         raise DocumentError("Recordings are not read here. Add its transcript as a text file.")
     token = cancel.current()
+    heard = hear(path, lambda: token.cancelled)
+    doubt, able = (DOUBTFUL, WEAKLY_HEARD) if heard.doubtful_by else ("", "")
     pages = [
-        {"text": text, "place": place, "at": at}
-        for at, place, text in stretches(hear(path, lambda: token.cancelled))
+        {"text": text, "place": f"{place}{doubt}", "at": at} for at, place, text in stretches(heard.said)
     ]
     token.raise_if_cancelled()
     if not pages:
         raise DocumentError("Nobody speaks in the recording. Check that the right file was saved.")
-    return _documents({"pages": pages, "title": "", "paged": True}, source, path.stem)
+    told = {"title": "", "paged": True, "notice": heard.notice, "able": able}
+    return _documents({"pages": pages, **told}, source, path.stem)
 
 
 def _documents(reply: dict[str, Any], source: str, name: str, suffix: str = "") -> list[Document]:

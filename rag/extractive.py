@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from langchain_core.callbacks import CallbackManagerForChainRun
+from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import RunnableConfig, RunnableSerializable
@@ -21,6 +22,7 @@ from pydantic import ConfigDict, Field
 
 from rag.cancel import current
 from rag.comparison import sides
+from rag.go_on import Further, no_more
 from rag.heard import apart
 from rag.languages import not_found
 from rag.promising import Scored, Sentence, promising, sentences
@@ -41,7 +43,8 @@ class ExtractiveQA(RunnableSerializable[dict[str, Any], dict[str, Any]]):
     two sentences and LONGEST_ANSWER characters, each sentence with its passage's number as " [n]"; or it is
     NOT_FOUND, with no documents, where the retriever gives none. "chat_history" is not looked at: a
     follow-up has been made a question of its own before. Optional are "language", a code, for NOT_FOUND, and
-    "heard", places ([source, start, end]…) that were not meant: what is elsewhere is quoted, if there is any.
+    "heard", places ([source, start, end]…) that were not meant: what is elsewhere is quoted, if there is any;
+    and "further" (a `rag.go_on.Further`): the rest of an answer that broke off, or what other passages say.
 
     Raises Cancelled when `rag.cancel.current()` is cancelled, and stands still while that is held.
     """
@@ -81,26 +84,45 @@ class ExtractiveQA(RunnableSerializable[dict[str, Any], dict[str, Any]]):
 
     def _answer(self, inputs: dict[str, Any], config: RunnableConfig) -> Iterator[dict[str, Any]]:
         current().checkpoint()
-        question = inputs["query"]
+        question, further = inputs["query"], inputs.get("further")
         fresh, known = apart(self.retriever.invoke(question, config), inputs.get("heard") or ())
         documents = [*fresh, *known]
         found = sentences(documents)
-        yield {"source_documents": documents if found else []}
         unheard = [each for each in found if each.number <= len(fresh)]
-        text = self._text(question, unheard or found) if found else not_found(inputs.get("language"))
+        if further:
+            documents, quoted = self._further(question, further, documents, unheard or found)
+            yield {"source_documents": documents}
+        else:  # the sources first: choosing takes a while
+            yield {"source_documents": documents if found else []}
+            quoted = self._chosen(question, unheard or found)
+        unknown = no_more if further else not_found
+        text = _joined(quoted) or unknown(inputs.get("language"))
         for piece in re.findall(r"\s*\S+", text):
             current().checkpoint()
             yield {"result": piece}
 
-    def _text(self, question: str, found: Sequence[Sentence]) -> str:
+    def _further(
+        self, question: str, further: Further, documents: list[Document], found: Sequence[Sentence]
+    ) -> tuple[list[Document], list[Sentence]]:
+        """What was not said yet of an answer that broke off; after all of it, what other passages say."""
+        quoted = self._chosen(question, found) if further.cut else []
+        if rest := [each for each in quoted if not further.has(each.quote)]:
+            return documents, rest
+        more = further.more(documents)
+        quoted = self._chosen(question, sentences(more))
+        return more if quoted else [], quoted
+
+    def _chosen(self, question: str, found: Sequence[Sentence]) -> list[Sentence]:
+        """What is quoted: at most two sentences; none of none."""
         current().checkpoint()
+        if not found:
+            return []
         return self._compared(question, found) or _quote(question, self._ranked(question, found))
 
-    def _compared(self, question: str, found: Sequence[Sentence]) -> str:
+    def _compared(self, question: str, found: Sequence[Sentence]) -> list[Sentence]:
         """The best sentence about each thing that is compared; empty: none is, or there is no room."""
         best = [self._ranked(side, found)[0].sentence for side in sides(question)]
-        text = " ".join(dict.fromkeys(map(_cited, best)))
-        return text if len(text) <= LONGEST_ANSWER else ""
+        return best if len(_joined(best)) <= LONGEST_ANSWER else []
 
     def _ranked(self, question: str, found: Sequence[Sentence]) -> list[Scored]:
         return promising(question, found, self.embedder)
@@ -113,21 +135,25 @@ def _inputs(input: dict[str, Any] | str) -> dict[str, Any]:
     return inputs
 
 
-def _quote(question: str, scored: Sequence[Scored]) -> str:
+def _joined(quoted: Sequence[Sentence]) -> str:
+    return " ".join(dict.fromkeys(map(_cited, quoted)))
+
+
+def _quote(question: str, scored: Sequence[Scored]) -> list[Sentence]:
     """The best sentence after what it leans on, or else with the next one if that is nearly as good."""
     best = scored[0].sentence
     room = LONGEST_ANSWER - len(_cited(best)) - 1
-    before = replace(best, text=best.before)
+    before = replace(best, text=best.before, row="")
     if best.leans and len(_cited(before)) <= room:
-        return f"{_cited(before)} {_cited(best)}"
+        return [before, best]
     missing = [word.terms for word in question_words(question) if word.terms.isdisjoint(best.known)]
     for other in scored[1:]:
         adds = any(not forms.isdisjoint(other.sentence.own) for forms in missing)
         allowed = _ADDS if adds else _SECOND
         near = other.score >= scored[0].score - allowed
         if near and len(_cited(other.sentence)) <= room and not _repeats(other.sentence, best):
-            return " ".join(_cited(each) for each in _in_reading_order(best, other.sentence))
-    return _cited(best)
+            return list(_in_reading_order(best, other.sentence))
+    return [best]
 
 
 def _in_reading_order(best: Sentence, other: Sentence) -> tuple[Sentence, Sentence]:
@@ -136,7 +162,7 @@ def _in_reading_order(best: Sentence, other: Sentence) -> tuple[Sentence, Senten
 
 
 def _cited(sentence: Sentence) -> str:
-    return f"{sentence.text} [{sentence.number}]"
+    return f"{sentence.quote} [{sentence.number}]"
 
 
 def _repeats(one: Sentence, other: Sentence) -> bool:

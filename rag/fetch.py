@@ -30,7 +30,7 @@ _HEADERS = [
     (b"Accept-Encoding", b"identity"),
     (b"Connection", b"close"),
 ]
-_ALLOW = "Such addresses are not read: save the page as a file, or allow them in the settings."
+_ALLOW = "Such addresses are not read: save the page as a file, or set PARLEY_ALLOW_PRIVATE_URLS=1."
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address

@@ -10,7 +10,7 @@ import logging
 import re
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
@@ -19,7 +19,8 @@ from langchain_core.runnables import Runnable
 from rag.combine import Step
 from rag.corrections import Correction
 from rag.followup import Resolved, content_words, resolve
-from rag.heard import INTERRUPTED, Place, as_heard, heard_places
+from rag.go_on import Further, asks_on
+from rag.heard import INTERRUPTED, Place, as_heard, heard_places, was_interrupted
 from rag.prompts import CONDENSE, SUMMARY, neutralise
 from rag.tokens import count_tokens, prompt_room
 
@@ -58,6 +59,8 @@ class Understood:
 
     question: str
     heard: tuple[Place, ...] = ()  # passages that the person knows, and does not mean: "no, the other one"
+    further: Further | None = None  # what is known of its answer: "go on", "tell me more"
+    lost: bool = False  # "go on", and there is nothing to go on with
 
 
 def understand(
@@ -69,6 +72,18 @@ def understand(
 ) -> Understood:
     """As `contextualize`, which gives only the question."""
     turns = _turns(history)[-_TURNS_READ:]
+    if not asks_on(question):
+        return _understand(question, turns, llm, on_notice)
+    if not turns:
+        return Understood(question, lost=True)
+    last = turns[-1]
+    asked = _understand(last.question, turns[:-1], llm, on_notice)
+    return replace(asked, further=Further(last.told, last.cut, last.heard))
+
+
+def _understand(
+    question: str, turns: Sequence[_Said], llm: Model | None, on_notice: Notify | None
+) -> Understood:
     if not turns or not question.strip():
         return Understood(question)
     resolved = resolve(question, [(turn.question, turn.answer) for turn in turns])
@@ -124,6 +139,12 @@ class _Said:
     question: str
     answer: str = ""
     heard: tuple[Place, ...] = ()
+    cut: bool = False  # whether the answer broke off
+
+    @property
+    def told(self) -> str:
+        """What of the answer reached the person."""
+        return self.answer.replace(INTERRUPTED, "").rstrip()
 
     @property
     def shown(self) -> str:
@@ -134,7 +155,10 @@ class _Said:
 
 
 def _turns(history: Sequence[BaseMessage]) -> list[_Said]:
-    """The turns, oldest first; a question without an answer has an empty one."""
+    """The turns, oldest first; a question without an answer has an empty one.
+
+    An answer to "go on" belongs to the turn before it.
+    """
     turns: list[_Said] = []
     asked: BaseMessage | None = None
     for message in history:
@@ -142,10 +166,13 @@ def _turns(history: Sequence[BaseMessage]) -> list[_Said]:
             continue
         if isinstance(message, HumanMessage):
             asked = message
-            turns.append(_Said(str(message.text)))
+            if not (turns and asks_on(str(message.text))):
+                turns.append(_Said(str(message.text)))
         elif isinstance(message, AIMessage) and turns:
-            answer = str(as_heard(message).text)
-            turns[-1] = _Said(turns[-1].question, answer, tuple(heard_places(message, asked)))
+            before = turns[-1]
+            answer = f"{before.told} {as_heard(message).text}".lstrip()
+            heard = (*before.heard, *heard_places(message, asked))
+            turns[-1] = _Said(before.question, answer, heard, was_interrupted(message))
     return turns
 
 

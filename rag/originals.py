@@ -59,17 +59,25 @@ _KEPT = 48  # images, and scans' words
 _ERRORS = {
     "timeout": "This page takes too long to draw.",
     "crashed": "This page made the program that draws it crash.",
-    "killed": "The program that draws this page was ended, for lack of memory perhaps. Try again.",
+    "killed": "The program that draws this page was ended, for lack of memory perhaps.",
     "no_page": "This page cannot be drawn: it is broken, or has no size.",
     "failed": "This page cannot be drawn.",
 }
+_PASSING = frozenset({"timeout", "killed"})  # a busy machine
 
 Word = tuple[int, int, int, float, float, float, float]
 """Offsets in the document's whole text; a line's number; left, top, right, bottom in shares of the page."""
 
 
 class OriginalError(Exception):
-    """The original cannot be shown; the message says why. The text in the index can."""
+    """The original cannot be shown; the message says why. The text in the index can.
+
+    `passing`: it may work at another try.
+    """
+
+    def __init__(self, message: str, *, passing: bool = False) -> None:
+        super().__init__(message)
+        self.passing = passing
 
 
 @dataclass(frozen=True)
@@ -169,7 +177,8 @@ class PageImages:
 
 def _without_error(reply: dict[str, Any]) -> dict[str, Any]:
     if error := reply.get("error"):
-        raise OriginalError(f"{_ERRORS.get(error, _ERRORS['failed'])} This is its text.")
+        message = f"{_ERRORS.get(error, _ERRORS['failed'])} This is its text."
+        raise OriginalError(message, passing=error in _PASSING)
     return reply
 
 

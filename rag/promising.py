@@ -17,6 +17,7 @@ from langchain_core.embeddings import Embeddings
 from numpy.typing import NDArray
 
 from rag.expected import expected
+from rag.rows import named_rows
 from rag.sentences import split_sentences
 from rag.terms import coverage, term_set, term_weights
 
@@ -52,6 +53,12 @@ class Sentence:
     heading: str = ""  # the nearest above it
     before: str = ""  # the sentence before it, under the same heading
     is_heading: bool = False
+    row: str = ""  # of a table's row: its values, each with its column's name
+
+    @property
+    def quote(self) -> str:
+        """As it is quoted."""
+        return self.row or self.text
 
     @cached_property
     def own(self) -> frozenset[str]:
@@ -113,9 +120,10 @@ def _of_passage(number: int, document: Document) -> Iterator[Sentence]:
     title, heading = (document.metadata.get(key) or "" for key in ("title", "section"))
     before = ""
     texts = split_sentences(document.page_content, LONGEST_SENTENCE)
+    rows = named_rows(document.page_content) if "|" in document.page_content else {}
     for place, text in enumerate(texts):
         is_heading = place + 1 < len(texts) and _looks_like_heading(text)
-        yield Sentence(text, number, place, title, heading, before, is_heading)
+        yield Sentence(text, number, place, title, heading, before, is_heading, rows.get(text, ""))
         heading, before = (text, "") if is_heading else (heading, text)
 
 

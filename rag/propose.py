@@ -93,7 +93,7 @@ def _spread(names: Sequence[str]) -> list[str]:
 def _of_document(store: ChunkStore, source: str, llm: Model | None) -> Iterator[Row | None]:
     pages = store.pages(source)
     if llm is None:
-        yield from _by_rule(source, pages)
+        yield from by_rule(source, pages)
         return
     for page, start, passage in _passages(pages):
         yield _written(llm, source, page, start, passage)
@@ -201,10 +201,11 @@ _NO_SUBJECT = re.compile(
     r"(?:it|its|he|she|they|them|their|his|her|we|you|i|this|that|these|those|there|here|such|both|some|many"
     r"|most|other|others|another|what|which|who|when|where|why|how|if|as|at|by|for|from|in|on|to|with|after"
     r"|before|during|while|since|until|under|and|but|or|so|yet|also|then|however|all|no|none|not|one|only"
-    r"|please|today|now|long|soon|below|above|first|next|finally|although|because|though)\b",
+    r"|please|today|now|long|soon|below|above|first|next|finally|although|because|though"
+    r"|(?:who|what|which|when|where)ever|(?:any|every|some|no)(?:one|body|thing))\b",
     re.IGNORECASE,
 )
-_INSIDE = re.compile(
+CLAUSE = re.compile(
     r"\b(?:is|are|was|were|be|been|has|have|had|do|does|did|can|could|may|might|must|shall|should|will|would"
     r"|opens?|closes|starts|begins|ends|leaves|departs|arrives|returns|costs|pays|holds|weighs|contains"
     r"|seats|takes|employs|that|which|who|whom|whose|where|when|if|because|it|they|he|she|we|you|this|these"
@@ -222,8 +223,11 @@ _BASE = {
 }
 
 
-def _by_rule(source: str, pages: Sequence[Page]) -> Iterator[Row]:
-    """From each page one, then from each another; those whose subject may mean anything come last."""
+def by_rule(source: str, pages: Sequence[Page]) -> Iterator[Row]:
+    """Questions that English sentences answer: from each page one, then from each another.
+
+    Those whose subject may mean anything come last.
+    """
     found = list(_in_turn([_of_page(source, page) for page in pages]))
     yield from (row for row, vague in found if not vague)
     yield from (row for row, vague in found if vague)
@@ -247,28 +251,42 @@ def _of_page(source: str, page: Page) -> Iterator[_Found]:
             place = page.start + start
             yield _row(source, page, place, place + len(heading) + _AFTER_HEADING, heading, ""), False
     small = frozenset(re.findall(r"(?<=[\s(])[a-z]\w*(?=[\s,.;:)])", page.text))
+    names = frozenset(re.findall(r"(?<=[a-z,;] )[A-Z][\w’'-]*", page.text))
     for start, end in sentence_spans(page.text):
-        asked = _asked(" ".join(page.text[start:end].split()), small)
+        asked = _asked(" ".join(page.text[start:end].split()), small, names)
         if asked is not None:
             question, answer, vague = asked
             yield _row(source, page, page.start + start, page.start + end, question, answer), vague
 
 
-def _asked(text: str, small: frozenset[str]) -> tuple[str, str, bool] | None:
+def _asked(text: str, small: frozenset[str], names: frozenset[str]) -> tuple[str, str, bool] | None:
     """The question that a sentence answers, the answer, and whether the question may mean many things.
 
-    `small`: words that are written small elsewhere.
+    `small`: words that are written small elsewhere; `names`: those that have a capital inside a sentence.
     """
     if not _SHORTEST <= len(text) <= _LONGEST or not text.endswith(".") or _NO_SUBJECT.match(text):
         return None
     for rule in _RULES:
         match = rule.form.match(text)
-        if match is None or _INSIDE.search(match["subject"]) or len(match["subject"]) < 3:
+        if match is None or CLAUSE.search(match["subject"]) or len(match["subject"]) < 3:
             continue
         filled = _filled(match, small)
+        if not _may_stand_inside(filled["subject"], names):
+            continue
         vague = len(filled["subject"].split()) <= 2 and filled["subject"][0].islower()
         return rule.question.format(**filled), match["answer"].rstrip("."), vague
     return None
+
+
+def _may_stand_inside(subject: str, names: frozenset[str]) -> bool:
+    """Whether it begins as it does inside a sentence; a capital may be that of its own sentence alone."""
+    first, *rest = subject.split()
+    return first[0].islower() or first in names or first[1:] != first[1:].lower() or _is_named(rest)
+
+
+def _is_named(rest: Sequence[str]) -> bool:
+    """Whether what follows a capital shows that it belongs to a name: "Castle Street", "Room 4"."""
+    return bool(rest) and not rest[0][0].islower()
 
 
 def _filled(match: re.Match[str], small: frozenset[str]) -> dict[str, str]:

@@ -6,6 +6,7 @@ It does not know how speech is recognised: that is the caller's.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 _SOUND = "aac ac3 aif aiff amr ape au caf eac3 flac m4a m4b mp3 oga ogg opus tta wav wma wv"
@@ -15,7 +16,29 @@ LENGTH = 30.0  # seconds of a stretch
 _PAUSE = 8.0  # seconds of silence that end one
 
 Said = tuple[float, float, str]  # seconds from, to; what was said
-Hear = Callable[[Path, Callable[[], bool]], Sequence[Said]]
+DOUBTFUL = ", perhaps misheard"  # ends the place of what is cited from such a recording
+WEAKLY_HEARD = "heard weakly"  # what is recorded of it, until it can be heard better
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What is said in a recording."""
+
+    said: Sequence[Said]
+    doubtful_by: str = ""  # the recogniser that heard it, where that often mishears
+
+    @property
+    def notice(self) -> str:
+        """What a person should know of it."""
+        if not self.doubtful_by:
+            return ""
+        return (
+            f"Heard by {self.doubtful_by}, which misunderstands much: listen to what is cited from it. "
+            "It is heard again as soon as Whisper listens here (PARLEY_ASR=faster-whisper:base)."
+        )
+
+
+Hear = Callable[[Path, Callable[[], bool]], Heard]
 """What is said in a file, in order; stops soon after the second argument says so. Raises `DocumentError`."""
 
 

@@ -54,7 +54,7 @@ class Source:
     mtime_ns: int = 0
     recipe: str = ""  # how it was cut into chunks; with another, it is cut again
     notice: str = ""  # what of it was not read, and what to do
-    able: str = ""  # what OCR could do for that then; "" if it does not matter
+    able: str = ""  # what OCR, or hearing, could do for that then; "" if it does not matter
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
-"""Questions to begin with, taken from the documents' own headings. It does not know where they are shown.
+"""Questions to begin with, from the documents' own sentences and headings.
 
-Only what is answered from that very document is suggested.
+Only what is answered from that very document is suggested. It does not know where they are shown.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ from collections.abc import Iterator
 
 from rag.assistant import Chain
 from rag.headings import find_headings
+from rag.propose import CLAUSE, by_rule
 from rag.store import ChunkStore
 
 _LOOKED_AT = 12  # documents, from all over the list
+_PAGES = 20  # of each of them
 _WORDS = range(1, 7)
 _TOO_GENERAL = frozenset(
     ["contents", "introduction", "overview", "index", "preface", "summary", "notes", "references", "appendix"]
@@ -66,18 +68,20 @@ def suggest(store: ChunkStore, chain: Chain, count: int = 3) -> list[str]:
 
 
 def _questions(store: ChunkStore, source: str) -> Iterator[str]:
-    for page in store.pages(source):
+    """What the document asks itself, then what its sentences answer, then what stands over its sections."""
+    pages = store.pages(source)[:_PAGES]
+    yield from (row.question for row in by_rule(source, pages))
+    for page in pages:
         for _, heading in find_headings(page.text):
             words = heading.split()
-            if heading.endswith("?"):
-                yield heading
-            elif len(words) in _WORDS and _names_a_subject(heading, words):
+            if len(words) in _WORDS and not heading.endswith("?") and _names_a_subject(heading, words):
                 yield f"What should I know about {_inside(heading)}?"
 
 
 def _names_a_subject(heading: str, words: list[str]) -> bool:
     """Only words, and not those of a title page or a table of contents."""
     general = words[-1].casefold() in _TOO_GENERAL or words[0].casefold() in _NO_SUBJECT
+    general = general or CLAUSE.search(heading) is not None
     return not general and not heading.isupper() and re.sub(r"[ '’-]", "", heading).isalpha()
 
 

@@ -40,6 +40,7 @@ __all__ = [
     "best",
     "cached",
     "download",
+    "failed_download",
     "megabytes",
     "open_transcriber",
     "vocabulary_hint",
@@ -335,6 +336,15 @@ def weak_notice(better: str, *, offline: bool) -> str:
     else:
         how = f"set {settings} (a download of {size} MB, once)"
     return f"{WEAK} For Whisper, which is far better, {how}."
+
+
+def failed_download(reason: str) -> str:
+    """What a person should know where Whisper could not be downloaded, and what to do."""
+    return (
+        f"Whisper, which is far better, could not be downloaded: {reason.partition('. ')[0].rstrip('.')}. "
+        "Check the network and start again, or copy a model here and name its folder: "
+        "PARLEY_ASR=faster-whisper:/path/to/model."
+    )
 
 
 def _open_auto(device: str | None, offline: bool, documents: Documents | None) -> Transcriber:

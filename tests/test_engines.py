@@ -309,6 +309,9 @@ def test_the_page_is_told_how_every_engine_is(settings: Settings) -> None:
     with Engines(settings) as engines:
         services = Serving(engines).services()
         assert {state.state for state in services.engines()} == {"loading"}
+        assert [state.name for state in services.engines()[1:]] == ["", "", ""], (
+            "what is not known has no name"
+        )
         engines.library.get()
         engines.llm.get()
         engines.synthesizer.get()

@@ -154,6 +154,9 @@ def test_a_weak_recogniser_is_advised_against_where_it_costs(spoken: Report) -> 
     (advice,) = hearing_advice(typed, replace(heard, errors=heard.words // 2))
     assert (advice.kind, advice.setting) == ("misheard", "asr")
     assert advice.value.startswith("faster-whisper")
+    failed = replace(heard, errors=heard.words // 2, failure="It cannot be fetched (OSError). Check it.")
+    (advice,) = hearing_advice(typed, failed)
+    assert (advice.setting, "could not be downloaded: It cannot be fetched" in advice.text) == ("", True)
     best = replace(heard, errors=heard.words // 2, recogniser="faster-whisper:large-v3-turbo")
     (advice,) = hearing_advice(typed, best)
     assert advice.setting == ""

@@ -73,6 +73,7 @@ class Running:
         self._early: list[Line | None] | None = []  # lines that came before `commit`
         self._since = time.monotonic()  # what the stages are counted from
         self._moments: dict[str, float] = {}  # stage → time.monotonic()
+        self._committed = 0.0  # time.monotonic(); what was there before, nobody saw or heard before
         self._ended = False
         self._waits, self._unsaid = (
             False,
@@ -100,6 +101,7 @@ class Running:
             self._spoken.release()
         with self._lock:
             self._since = self._since if since is None else since
+            self._committed = time.monotonic()
             earlier = self._turn.timings | dict(times or {})
             self._turn = replace(self._turn, timings=earlier | self._measured())
             self._turn = self._store.add(conversation, self._turn)
@@ -197,7 +199,7 @@ class Running:
     def _measured(self) -> dict[str, float]:
         """Its own stages so far, in seconds after `since`."""
         moments = self._moments | (self._spoken.moments if self._spoken is not None else {})
-        return {name: max(0.0, at - self._since) for name, at in moments.items()}
+        return {name: max(self._committed, at, self._since) - self._since for name, at in moments.items()}
 
     def _end(self, state: str, shown: int | None = None, reason: str = "") -> bool:
         """Keep the turn as it is, unless it has ended already."""

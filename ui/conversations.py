@@ -160,12 +160,13 @@ class Conversations:
 def messages(turns: Sequence[Turn]) -> list[BaseMessage]:
     """The turns as the assistant's history; what was never answered is left out.
 
-    Of an answer that was interrupted there is what was heard, marked so, even if that is nothing. `sources`
+    Of an answer that was interrupted, or stopped by hand, there is what was heard, or seen, marked so, even
+    if that is nothing. `sources`
     are the passages that an answer cites, [source, start, end] each; of one without a citation, the best.
     """
     history: list[BaseMessage] = []
     for turn in turns:
-        interrupted = turn.state == "interrupted"
+        interrupted = turn.state in {"interrupted", "stopped"}
         if turn.answer or interrupted:
             known: dict[str, Any] = {"sources": _cited(turn)} | ({"interrupted": True} if interrupted else {})
             history += [HumanMessage(turn.question), AIMessage(turn.answer, additional_kwargs=known)]

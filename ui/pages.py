@@ -56,6 +56,8 @@ def page_routes(services: Services, images: PageImages) -> APIRouter:
                 kind = file.kind
         except OriginalError as error:
             reason = str(error)
+        if not reason and (record := services.record(source)) is not None:
+            reason = record.notice
         return JSONResponse({"source": source, **asdict(found), "original": kind, "reason": reason})
 
     @router.get("/page/image")
@@ -68,6 +70,8 @@ def page_routes(services: Services, images: PageImages) -> APIRouter:
                 return Response(status_code=304, headers=headers)
             return Response(images.image(file, page, width), media_type="image/jpeg", headers=headers)
         except OriginalError as error:
+            if error.passing:  # nothing is wrong with the request
+                return JSONResponse({"reason": str(error)}, 202, {"Cache-Control": "no-store"})
             return refuse(404, error)
 
     @router.get("/page/words")

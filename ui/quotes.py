@@ -37,9 +37,18 @@ def quoted_spans(passage: str, answer: str) -> list[tuple[int, int]]:
         words = sentence.strip(" \t\"'“”„«»*").split()
         if sum(map(len, words)) < _SHORTEST_QUOTE:
             continue
-        if found := re.search(r"\s+".join(map(re.escape, words)), passage):
+        found = re.search(r"\s+".join(map(re.escape, words)), passage) or _row(" ".join(words), passage)
+        if found:
             spans.append(found.span())
     return sorted(spans)
+
+
+def _row(said: str, passage: str) -> re.Match[str] | None:
+    """Where `passage` has the values of "Part: BM-3310; Stock: 0" beside each other in a table."""
+    values = [value.partition(": ")[2] or value for value in said.rstrip(".").split("; ")]
+    if len(values) < 2:
+        return None
+    return re.search(r"\s*\|[\s|]*".join(map(re.escape, values)), passage)
 
 
 def marked(passage: str, answer: str) -> list[tuple[str, bool]]:

@@ -165,7 +165,7 @@ class EngineState:
     """One engine in force, for the line that says what is active."""
 
     kind: Literal["llm", "embedder", "asr", "tts"]
-    name: str
+    name: str  # "" where it is not known yet
     state: Literal["loading", "ready", "failed", "weak", "asking"]  # asking: a download waits for consent
     why: str = ""
     remedy: str = ""  # how to get another or a better one

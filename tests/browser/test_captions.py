@@ -589,3 +589,24 @@ def test_the_pulse_is_slow(stage: Stage) -> None:
     )
     assert len(lasts) == 1
     assert lasts[0] >= 2000  # milliseconds
+
+
+def test_on_a_phone_notices_leave_the_question_and_its_answer_in_sight(
+    site: Site, ask: Callable[[Page, str], None]
+) -> None:
+    page = site.open(viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True)
+    ask(page, "When does it close?")
+    expect(page.locator("#chat .answer-done")).to_be_visible()
+    page.evaluate(
+        """async () => { const { toast } = await import("/parley/dom.js");
+                         for (const name of ["A", "B"]) toast(`${name} ${"long notice ".repeat(20)}`); }"""
+    )
+    notices = page.locator(".toast")
+    expect(notices).to_have_count(2)
+    for node in (page.locator("#chat .asked"), page.locator("#chat .answer-done")):
+        expect(node).to_be_in_viewport(ratio=1)
+    low = "nodes => Math.max(...nodes.map((node) => node.getBoundingClientRect().bottom))"
+    assert notices.evaluate_all(low) <= 0.25 * 844
+    notices.last.locator("span").tap()
+    whole = notices.last.locator("span").evaluate("node => node.scrollHeight <= node.clientHeight")
+    assert whole, "all of it is read at a touch"

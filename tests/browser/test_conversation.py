@@ -13,6 +13,7 @@ from rag.assistant import Queued
 from rag.store import Page as TextPage
 from tests.browser.conftest import Site
 from tests.ui.scripted import ANSWER, QUOTE
+from ui.services import EngineState
 
 pytestmark = pytest.mark.browser
 
@@ -291,8 +292,16 @@ def test_the_voice_that_speaks_is_named_with_the_reason(site: Site) -> None:
              socket.dispatchEvent(new CustomEvent("notice", { detail: { turn: 0, message: "Oh!" } })))"""
     )
     expect(engines.locator(".panel")).to_contain_text("whistle speaks for now")
+    expect(page.locator("#tools .note")).to_have_text(site.script.why)
     page.get_by_label("Voice", exact=True).select_option("Tone")
     expect(engines).to_contain_text("Speaks tone")
+
+
+def test_an_engine_that_loads_is_named_once(site: Site) -> None:
+    site.script.states[1] = EngineState("embedder", "", "loading")
+    page = site.open(ready=False)
+    expect(page.locator("#engines .engine").nth(1)).to_have_text("Search loading")
+    expect(page.locator("#engines .panel strong").nth(1)).to_have_text("Search")
 
 
 def test_notices_and_engines_are_said(site: Site, ask: Ask) -> None:

@@ -63,6 +63,21 @@ def test_only_what_the_page_added_can_be_removed_there(site: Site) -> None:
     expect(folders_own.get_by_role("button")).to_have_count(0)
 
 
+def test_what_can_be_removed_says_that_it_is_ready_below_the_others(site: Site) -> None:
+    page = site.open()
+    site.script.library.known["mine.txt"] = LibraryItem("mine.txt", "ready", origin="upload")
+    page.reload()
+    own, other = (page.locator(f"#library [data-source='{name}']") for name in ("mine.txt", "lighthouse.pdf"))
+    expect(own.get_by_role("button", name="Remove mine.txt")).to_be_attached()
+    ends = [
+        row.locator(".what").evaluate("node => node.getBoundingClientRect().right") for row in (own, other)
+    ]
+    assert ends[0] == ends[1]
+    own.hover()
+    expect(own.get_by_role("button", name="Remove mine.txt")).to_have_css("opacity", "1")
+    expect(own.locator(".what")).to_be_hidden()
+
+
 def test_nobody_waits_for_an_upload(site: Site, ask: Ask) -> None:
     site.script.library.gate.clear()
     one, two = site.open(), site.open()
@@ -94,6 +109,10 @@ def test_a_dropped_file_and_a_web_page_are_added(site: Site) -> None:
     page.get_by_label("Address of a web page").fill("file:///etc/passwd")
     page.get_by_role("button", name="Add the web page").click()
     expect(page.locator(".toast")).to_contain_text("begins with http:// or https://")
+    page.get_by_label("Address of a web page").fill("https://example.org/other")
+    page.keyboard.press("Enter")
+    expect(page.locator("#library [data-source='https://example.org/other']")).to_be_visible()
+    expect(page.locator(".toast")).to_have_count(0)
     site.complaints.clear()  # the browser reports the refusal
 
 

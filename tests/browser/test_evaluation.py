@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
@@ -319,3 +320,14 @@ def test_with_real_engines_and_the_sample_documents(browser: Browser, tmp_path: 
         page.locator(".miss").first.click()
         expect(page.locator(".look dl").first).to_contain_text("I could not find this in your documents.")
         expect(page.locator("#page-view mark").first).to_contain_text("10:00")
+
+
+def test_a_median_is_the_same_in_a_plot_as_among_the_figures(site: Site) -> None:
+    page = site.open()
+    times = [1.0, 2.0, 4.0, 9.0]
+    found = page.evaluate(
+        """async (times) => { const { quantile } = await import("/parley/plots.js");
+             return [0.25, 0.5, 0.95, 1].map((share) => quantile(times, share)); }""",
+        times,
+    )
+    assert found == pytest.approx(np.quantile(times, [0.25, 0.5, 0.95, 1]).tolist())

@@ -174,6 +174,15 @@ def test_pages_turn_by_button_and_by_key(handbook: Site, ask: Ask) -> None:
     expect(view.locator(".place")).to_have_text("page 5 of 12")
     page.keyboard.press("PageUp")
     expect(view.locator(".place")).to_have_text("page 4 of 12")
+    assert view.get_by_role("button", name="Next page").get_attribute("title") == "Next page (→)"
+    page.keyboard.press("ArrowRight")
+    expect(view.locator(".place")).to_have_text("page 5 of 12")
+    page.keyboard.press("ArrowLeft")
+    expect(view.locator(".place")).to_have_text("page 4 of 12")
+    view.get_by_role("button", name="Enlarge the page").click()
+    page.keyboard.press("ArrowRight")  # moves the page, which is wider than the window now
+    expect(view.locator(".place")).to_have_text("page 4 of 12")
+    view.get_by_role("button", name="Fit the page to the width").click()
     expect(page.locator("#stop")).to_be_disabled(timeout=30_000)  # nothing is spoken any more
     page.keyboard.press("Escape")
     expect(view).to_be_hidden()
@@ -299,3 +308,46 @@ def test_where_the_documents_do_not_say_the_nearest_page_is_a_click_away(handboo
         page.locator("#sources .card .head").click()
         expect(page.locator("#page-view .marked-passage i").first).to_be_visible(timeout=TIMEOUT)
         handbook.open(page)
+
+
+def test_a_web_page_is_cited_by_its_title_and_its_address_opens_in_a_new_tab(site: Site, ask: Ask) -> None:
+    url = "https://example.org/bees?a=1&b=2"
+    text = TextPage("Bees sleep at night.", 0)
+    site.script.library.known[url] = LibraryItem(url, "ready", origin="url")
+    site.script.pages[:] = [text]
+    cite(site.script, url, text, text.text)
+    site.script.assistant.documents[0].metadata["title"] = "All about bees"
+    page = site.open()
+    view = open_source(page, ask)
+    expect(page.locator("#sources .card .file")).to_have_text("All about bees")
+    expect(view.locator(".file")).to_have_text("All about bees")
+    link = view.get_by_role("link", name=url)
+    attributes = [link.get_attribute(name) for name in ("href", "target", "rel")]
+    assert attributes == [url, "_blank", "noopener noreferrer"]
+    site.script.library.known["javascript:alert(1)"] = LibraryItem("javascript:alert(1)", "ready")
+    cite(site.script, "javascript:alert(1)", text, text.text)
+    view = open_source(site.open(), ask)
+    expect(view.locator(".file")).to_have_text("javascript:alert(1)")
+    expect(view.get_by_role("link")).to_have_count(0)
+
+
+def test_an_image_that_took_too_long_is_tried_again(handbook: Site, ask: Ask) -> None:
+    page = handbook.open()
+    reason = "This page takes too long to draw. This is its text."
+    page.route("**/api/page/image*", lambda route: route.fulfill(status=202, json={"reason": reason}))
+    view = open_source(page, ask)
+    expect(view.locator(".page-note")).to_contain_text(reason)
+    expect(view.locator(".page-text")).to_be_visible()
+    page.unroute("**/api/page/image*")
+    view.get_by_role("button", name="Try again").click()
+    is_marked(view)
+
+
+def test_the_page_finds_a_row_that_is_quoted_with_its_columns_names(site: Site) -> None:
+    page = site.open()
+    table = "| Part | Name | Note | In stock |\n| --- | --- | --- | --- |\n| BM-3310 | burr set | | 0 |\n"
+    said = "Part: BM-3310; Name: burr set; In stock: 0 [1]"
+    pieces = page.evaluate(
+        """async ([text, said]) => (await import("/parley/quotes.js")).piecesOf(text, said)""", [table, said]
+    )
+    assert [text for text, is_quoted in pieces if is_quoted] == ["BM-3310 | burr set | | 0"]

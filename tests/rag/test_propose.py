@@ -48,7 +48,7 @@ def proposed(count: int = 20, llm: HashChat | None = None, **texts: str | list[s
         ),
         ("The library was founded by Ottilie Brandt.", "By whom was the library founded?", "Ottilie Brandt"),
         ("A year card costs 38 euros for one person.", "How much does a year card cost?", "38 euros"),
-        ("Groups of ten pay only $7 a person.", "How much do Groups of ten pay?", "$7"),
+        ("Groups of ten pay only $7 a person.", "How much do groups of ten pay?", "$7"),
         ("The pond is about 1.8 metres deep.", "How deep is the pond?", "1.8 metres"),
         ("The car park has 120 spaces and a lift.", "How many spaces does the car park have?", "120 spaces"),
         (
@@ -80,7 +80,7 @@ def proposed(count: int = 20, llm: HashChat | None = None, **texts: str | list[s
     ],
 )
 def test_a_sentence_that_tells_a_fact_is_asked_about(sentence: str, question: str, answer: str) -> None:
-    text = f"Visitors come early. {sentence} The rest is silence, as it often is."
+    text = f"Many groups come to Larkmoor early. {sentence} The rest is silence, as it often is."
     (row,) = proposed(a=text)
     assert (row.question, row.answers, row.answerable) == (question, (answer,), True)
     ((start, end),) = row.spans
@@ -100,6 +100,9 @@ def test_a_sentence_that_tells_a_fact_is_asked_about(sentence: str, question: st
         "The road is closed for 3 miles in winter.",
         "The lamp is guaranteed for life.",
         "Every bus is checked every now and then.",
+        "Whoever damages an oar pays 40 euros.",
+        "Anyone late pays 40 euros.",
+        "Lost life jackets cost 40 euros.",  # nobody can tell that "Lost" is no name
     ],
 )
 def test_what_cannot_be_asked_by_itself_is_left_alone(sentence: str) -> None:
@@ -120,7 +123,12 @@ def test_questions_that_a_document_asks_itself_are_taken_in_any_language() -> No
 
 def test_every_document_has_its_turn_before_one_has_many() -> None:
     many = " ".join(f"The hall number {n} was built in 19{n}." for n in range(10, 40))
-    rows = proposed(6, a=many, b="The pond is 2 metres deep.", c="Larkmoor is a museum of rivers.")
+    rows = proposed(
+        6,
+        a=many,
+        b="The pond is 2 metres deep.",
+        c="Larkmoor is a museum of rivers. Nobody in Larkmoor has a car.",
+    )
     assert {row.source for row in rows} == {"a", "b", "c"}
     assert len(rows) == 6
 

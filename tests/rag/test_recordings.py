@@ -9,8 +9,11 @@ import pytest
 
 from rag.cancel import Cancelled, CancelToken, scope
 from rag.chunks import split_documents
+from rag.corpus import Corpus
 from rag.documents import DocumentError, load_file
-from rag.recordings import Said, moment, stretches
+from rag.recordings import Heard, moment, stretches
+from rag.store import open_store
+from tests.rag.test_corpus import WordHashes
 
 
 def test_stretches_end_where_something_said_has_ended() -> None:
@@ -43,10 +46,10 @@ def talk(tmp_path: Path) -> Path:
 
 
 def test_a_recording_is_cited_by_its_time(talk: Path) -> None:
-    def hear(path: Path, should_stop: Callable[[], bool]) -> list[Said]:
+    def hear(path: Path, should_stop: Callable[[], bool]) -> Heard:
         assert path == talk
         assert not should_stop()
-        return [(0.4, 20.0, "Welcome to the garden."), (731.0, 750.0, "The bees come in May.")]
+        return Heard([(0.4, 20.0, "Welcome to the garden."), (731.0, 750.0, "The bees come in May.")])
 
     found = load_file(talk, "talk.mp3", hear=hear)
     assert [(p.page_content, p.metadata["place"], p.metadata["at"], p.metadata["page"]) for p in found] == [
@@ -59,18 +62,50 @@ def test_a_recording_is_cited_by_its_time(talk: Path) -> None:
 
 def test_a_recording_in_which_nobody_speaks_or_that_nobody_can_hear(talk: Path) -> None:
     with pytest.raises(DocumentError, match="Nobody speaks"):
-        load_file(talk, "talk.mp3", hear=lambda path, should_stop: [])
+        load_file(talk, "talk.mp3", hear=lambda path, should_stop: Heard([]))
     with pytest.raises(DocumentError, match="Recordings are not read here"):
         load_file(talk, "talk.mp3")
+
+
+def test_what_a_weak_recogniser_heard_says_so_wherever_it_is_cited(talk: Path) -> None:
+    said = [(0.4, 20.0, "Welcome to the garden.")]
+    [found] = load_file(talk, "talk.mp3", hear=lambda path, should_stop: Heard(said, "pocketsphinx"))
+    assert found.metadata["place"] == "0:00, perhaps misheard"
+    assert "pocketsphinx, which misunderstands much" in found.metadata["notice"]
+    [chunk] = split_documents([found])
+    assert (chunk.place, chunk.header) == ("0:00, perhaps misheard", "talk · 0:00"), "it is not searched"
+
+
+def test_a_recording_is_heard_again_once_it_can_be_heard_well(tmp_path: Path) -> None:
+    well, heard = False, list[bool]()
+    store = open_store(tmp_path / "data", dimension=64, embedder="words")
+
+    def hear(path: Path, should_stop: Callable[[], bool]) -> Heard:
+        heard.append(well)
+        return Heard([(0.0, 9.0, "bees" if well else "peace")], "" if well else "pocketsphinx")
+
+    corpus = Corpus(store, WordHashes(), tmp_path / "data", hear=hear, hears_well=lambda: well)
+    (tmp_path / "talks").mkdir()
+    (tmp_path / "talks" / "talk.mp3").write_bytes(b"sound")
+    for _ in range(2):
+        corpus.sync([tmp_path / "talks"])
+    assert (heard, store.sources()[0].notice != "") == ([False], True)
+    well = True
+    for _ in range(2):
+        corpus.sync([tmp_path / "talks"])
+    [source] = store.sources()
+    assert (heard, source.notice, store.pages("talk.mp3")[0].text) == ([False, True], "", "bees")
+    corpus.close()
+    store.close()
 
 
 def test_hearing_ends_when_it_is_cancelled(talk: Path) -> None:
     token = CancelToken()
 
-    def hear(path: Path, should_stop: Callable[[], bool]) -> list[Said]:
+    def hear(path: Path, should_stop: Callable[[], bool]) -> Heard:
         token.cancel()
         assert should_stop()
-        return []
+        return Heard([])
 
     with scope(token), pytest.raises(Cancelled):
         load_file(talk, "talk.mp3", hear=hear)

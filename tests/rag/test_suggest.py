@@ -47,13 +47,24 @@ def test_each_document_gives_one_before_any_gives_two() -> None:
     ]
 
 
-@pytest.mark.parametrize("heading", ["Contents", "By bus", "3.2.1", "OPENING HOURS", "Table 4: prices"])
+@pytest.mark.parametrize(
+    "heading",
+    ["Contents", "By bus", "3.2.1", "OPENING HOURS", "Table 4: prices", "Days on which all is closed"],
+)
 def test_headings_that_name_no_subject_are_left_out(heading: str) -> None:
     assert suggested(a=f"# {heading}\n\nText.\n") == []
 
 
 def test_a_heading_that_asks_is_taken_as_it_is() -> None:
     assert suggested(a="# Where can I park?\n\nBehind the house you can park.\n") == ["Where can I park?"]
+
+
+def test_what_a_sentence_tells_is_asked_before_what_stands_over_it() -> None:
+    garden = "# The glasshouses\n\nThe glasshouses open at 10:00. Whoever is late pays 40 euros.\n"
+    assert suggested(a=garden) == [
+        "When do the glasshouses open?",
+        "What should I know about the glasshouses?",
+    ]
 
 
 def test_a_question_that_leads_elsewhere_is_left_out() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -126,3 +127,18 @@ def test_of_a_replaced_text_nothing_is_doubted_or_said(store: Conversations) -> 
     )
     assert voice.fed == [("At nine. [1]", "")]
     assert kept.unsupported == ()
+
+
+def test_what_was_ready_before_the_end_of_speech_is_timed_as_when_it_was_shown(store: Conversations) -> None:
+    def work(emit: Callable[[Event], None]) -> None:
+        for event in (Sources(()), Token("At nine."), done("At nine.", timings={"total": 0.0})):
+            emit(event)
+
+    running = Running(Answer(work), Turn("When?"), store, None, lambda line: None)
+    deadline = time.monotonic() + WAIT
+    while not running.ended and time.monotonic() < deadline:
+        time.sleep(0.005)
+    kept = running.commit(store.create("somebody"), since=time.monotonic() - 0.2)
+    assert {name: at >= 0.2 for name, at in kept.timings.items()} == dict.fromkeys(
+        ["retrieval", "first_token", "total"], True
+    )

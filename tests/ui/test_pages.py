@@ -125,10 +125,25 @@ def test_a_file_that_changed_is_shown_as_its_text(client: TestClient, script: Sc
     assert "is gone" in page(client)["reason"]
 
 
+def test_an_image_that_takes_too_long_may_be_asked_for_again(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow: dict[str, Any] = {"error": "timeout"}
+    monkeypatch.setattr("rag.reader.Reader.page_image", lambda *args: slow)
+    answer = client.get("/api/page/image", params={"source": PDF, "page": 1})
+    assert (answer.status_code, answer.headers["cache-control"]) == (202, "no-store")
+    assert answer.json() == {"reason": "This page takes too long to draw. This is its text."}
+
+
 def test_what_has_no_file_is_text_alone(client: TestClient, script: Script) -> None:
     script.records[PDF] = replace(script.records[PDF], origin="url", location="https://example.org/a.pdf")
     assert (page(client)["original"], page(client)["reason"]) == (None, "")
     assert client.get("/api/page/image", params={"source": PDF, "page": 1}).status_code == 404
+
+
+def test_what_was_read_in_part_or_heard_weakly_says_so(client: TestClient, script: Script) -> None:
+    script.records[PDF] = replace(script.records[PDF], notice="Heard by pocketsphinx, which misunderstands.")
+    assert page(client)["reason"] == "Heard by pocketsphinx, which misunderstands."
 
 
 def test_a_hostile_pdf_gives_its_reason(client: TestClient, script: Script, tmp_path: Path) -> None:

@@ -68,3 +68,9 @@ def view_count(text: str) -> int:
 def test_there_is_no_view_outside() -> None:
     assert view([], start=0, end=1) is None
     assert view([Page("x")], start=0, end=1, number=3) is None
+
+
+def test_a_row_that_is_quoted_with_its_columns_names_is_marked() -> None:
+    table = "| Part | Name | Note | In stock |\n| --- | --- | --- | --- |\n| BM-3310 | burr set | | 0 |\n"
+    pieces = marked(table, "Part: BM-3310; Name: burr set; In stock: 0 [1]")
+    assert [text for text, is_quoted in pieces if is_quoted] == ["BM-3310 | burr set | | 0"]

@@ -4,7 +4,7 @@
 import { el } from "./dom.js";
 import { paint, spansOf } from "./highlight.js";
 import { player } from "./player.js";
-import { placeOf } from "./quotes.js";
+import { nameOf, placeOf } from "./quotes.js";
 import { socket } from "./socket.js";
 import { speakSources } from "./sources.js";
 
@@ -94,7 +94,7 @@ function write(raw, spoken, words, source) {
   line.hidden = !spoken.length;
   if (!spoken.length) return line.replaceChildren();
   const text = el("p", { class: "said" }, ...spoken.flatMap((span, number) => captionPart(raw, span, words, spoken[number - 1])));
-  line.replaceChildren(text, source ? el("p", { class: "from" }, [source.source, placeOf(source)].filter(Boolean).join(", ")) : "");
+  line.replaceChildren(text, source ? el("p", { class: "from" }, [nameOf(source), placeOf(source)].filter(Boolean).join(", ")) : "");
   const now = text.querySelector(".word");
   if (now) text.scrollTop = now.offsetTop - text.clientHeight / 2;
 }

@@ -126,6 +126,7 @@ export function announce(text) {
 // A problem stays until it is closed; anything else ("hint", "done") until it has been read. Returns what closes it.
 export function toast(text, kind = "problem") {
   const node = el("div", { class: `toast ${kind}`, role: kind === "problem" ? "alert" : "status" }, el("span", {}, text));
+  node.addEventListener("click", () => node.classList.toggle("whole")); // on a phone it shows its beginning
   const close = () => node.remove();
   node.append(button("Close", { icon: "close", class: "plain", onclick: close }));
   for (const other of [...toasts.children]) if (other.textContent === node.textContent) other.remove(); // said again, not twice

@@ -2,7 +2,7 @@
 
 import { api, button, el, icon, toast } from "./dom.js";
 import { openPage } from "./page-view.js";
-import { bars, lines, table } from "./plots.js";
+import { bars, lines, quantile, table } from "./plots.js";
 import { placeOf } from "./quotes.js";
 import { showSources } from "./sources.js";
 
@@ -121,9 +121,8 @@ function timePlot({ runs }, names) {
   const at = (ms) => (Math.log10(ms) - low) / (high - low);
   const xs = Array.from({ length: high - low + 1 }, (_, step) => [step / (high - low), tick(10 ** (low + step))]);
   const series = times.map((each, number) => ({ name: names[number], points: each.map((ms, rank) => [at(ms), (rank + 1) / each.length]) }));
-  const within = (each, part) => each[Math.min(each.length - 1, Math.floor(part * each.length))];
-  const rows = [0.25, 0.5, 0.75, 0.95].map((part) => [share(part), ...times.map((each) => time(within(each, part)))]);
-  const label = `Share of the questions that are answered within a time. ${times.map((each, number) => `${names[number]}: half within ${time(within(each, 0.5))}, 95 % within ${time(within(each, 0.95))}`).join("; ")}.`;
+  const rows = [0.25, 0.5, 0.75, 0.95].map((part) => [share(part), ...times.map((each) => time(quantile(each, part)))]);
+  const label = `Share of the questions that are answered within a time. ${times.map((each, number) => `${names[number]}: half within ${time(quantile(each, 0.5))}, 95 % within ${time(quantile(each, 0.95))}`).join("; ")}.`;
   return plot("Answered within", lines({ label, xs, ys: PERCENT, xName: "time to the complete answer", series, marks: false }), ["Share", ...names], rows);
 }
 

@@ -49,15 +49,17 @@ function dropZone() {
 
 function urlForm() {
   const input = el("input", { type: "text", inputmode: "url", placeholder: "https://… a web page", "aria-label": "Address of a web page", autocomplete: "off" });
+  let closeRefusal; // once another address is tried, what was wrong with the last one is settled
   const add = async () => {
     const url = input.value.trim();
     if (!url) return input.focus();
+    closeRefusal?.();
     try {
       await api("/api/library/urls", { json: { url } });
       input.value = "";
       refresh();
     } catch (error) {
-      toast(error.message);
+      closeRefusal = toast(error.message);
     }
   };
   input.addEventListener("keydown", (event) => event.key === "Enter" && add());

@@ -3,12 +3,14 @@
 
 import { api, button, byId, el, reveal, scrollTo, toast } from "./dom.js";
 import { paint } from "./highlight.js";
-import { patternOf, placeOf, quoted, quoteIn, written } from "./quotes.js";
+import { isWebPage, nameOf, patternOf, placeOf, quoted, quoteIn, written } from "./quotes.js";
 import { talk } from "./talk.js";
 
 const SHARPEST = 2; // pixels of an image for one of the window; more is not seen
 const PATIENCE = 400; // milliseconds before it says that it is still looking
 const EDGE = 2; // pixels from an end of the page that count as at it
+const ARROWS = ["ArrowLeft", "ArrowRight"];
+const LATER = 202; // what the server says of an image that may be drawn at another try
 const LOUD = "The recording is paused: the microphone would hear it. End the conversation by voice first.";
 
 // source: whose page is open; page: what the server told of it; kind: "page" or "text", what is shown of a PDF;
@@ -62,7 +64,7 @@ function show(source, page) {
   Object.assign(state, { source, page, words: [] });
   const body = isImage() ? imageOf(source, page) : textOf(source, page);
   const sound = page.original === "audio" || page.original === "video" ? recordingOf(source, page) : "";
-  put(head(page), page.reason ? note(page.reason) : "", sound, body);
+  put(head(page), page.reason ? note(page.reason, "note", page.again) : "", sound, body);
   const same = [...view().querySelectorAll("button:enabled")].find((one) => one.getAttribute("aria-label") === focused);
   (same ?? body).focus({ preventScroll: true });
   if (isImage()) draw(body);
@@ -86,18 +88,23 @@ function isDrawable({ original }) {
 
 function head(page) {
   const turns = steps(page);
-  const turn = (where) => ({ onclick: () => load(state.source, where), disabled: !where, class: "plain" });
   const place = title(page) ? el("span", { class: "place" }, title(page)) : "";
   return el(
     "div",
     { class: "head" },
-    el("strong", { class: "file", title: page.source }, page.source),
+    el("strong", { class: "file", title: page.source }, nameOf({ ...page, title: state.source?.title })),
     button("Close the page", { icon: "close", onclick: closePage, class: "plain" }),
     turns.some(Boolean) || isDrawable(page)
-      ? el("div", { class: "turn-page" }, button("Previous page", { icon: "left", ...turn(turns[0]) }), place, button("Next page", { icon: "right", ...turn(turns[1]) }))
+      ? el("div", { class: "turn-page" }, turner("Previous page", "left", "←", turns[0]), place, turner("Next page", "right", "→", turns[1]))
       : place,
     isDrawable(page) ? el("div", { class: "kinds" }, ...kinds()) : "",
+    isWebPage(page.source) ? el("a", { class: "address", href: page.source, target: "_blank", rel: "noopener noreferrer" }, page.source) : "",
   );
+}
+
+// A button that turns the page, and the key that does the same.
+function turner(name, image, key, where) {
+  return button(name, { icon: image, title: `${name} (${key})`, onclick: () => load(state.source, where), disabled: !where, class: "plain" });
 }
 
 // Where the pages before and after are: of an image the next page, of a text its next part; null: nowhere.
@@ -128,8 +135,10 @@ function again(change) {
   show(state.source, state.page);
 }
 
-function note(text, role = "note") {
-  return el("p", { class: "page-note", role }, text);
+// `again`: the page as it may be tried once more.
+function note(text, role = "note", again) {
+  const retry = again ? button("Try again", { text: true, class: "plain", onclick: () => show(state.source, again) }) : "";
+  return el("p", { class: "page-note", role }, text, retry);
 }
 
 // The text
@@ -160,15 +169,17 @@ function imageOf(source, page) {
 // Once the box is on the page, so that its width is known.
 async function draw(box) {
   const { source, page } = state;
+  const asText = (reason, again) => show(source, { ...page, original: null, reason, again });
   const name = { source: page.source, page: page.page ?? 1 };
   const width = Math.ceil(box.querySelector(".sheet").clientWidth * Math.min(devicePixelRatio, SHARPEST));
   const words = page.passage ? wordsOf(source, name) : [];
   const drawn = waitingFor(box, "Drawing the page…");
   try {
     const image = await api(`/api/page/image?${new URLSearchParams({ ...name, width })}`, { raw: true });
+    if (image.status === LATER) return box.isConnected && asText((await image.json()).reason, page);
     await fill(box.querySelector("img"), await image.blob());
   } catch (error) {
-    if (box.isConnected) show(source, { ...page, original: null, reason: error.message });
+    if (box.isConnected) asText(error.message);
     return;
   } finally {
     drawn();
@@ -300,11 +311,13 @@ export function pauseRecording() {
   view().querySelector(".recording")?.pause();
 }
 
-// Keys: a page's end, and then the next page, as in any reader; Escape closes what nothing else stops.
+// Keys: the arrows turn the page, unless it is enlarged and they move it; so does the end of a page, as in any reader;
+// Escape closes what nothing else stops.
 
 function onKey(event) {
   if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.key === "Escape" && byId("stop").disabled) return closePage();
+  if (ARROWS.includes(event.key)) return turnBy(event);
   if (!["PageDown", "PageUp"].includes(event.key) || !state.page) return;
   const box = view().querySelector(".page-image, .page-text");
   const down = event.key === "PageDown";
@@ -312,5 +325,13 @@ function onKey(event) {
   event.preventDefault();
   if (!atEnd) return box.scrollBy({ top: (down ? 0.9 : -0.9) * box.clientHeight });
   const where = steps(state.page)[down ? 1 : 0];
+  if (where) load(state.source, where);
+}
+
+function turnBy(event) {
+  const moves = event.target.closest("audio, video") || (isImage() && state.large);
+  if (!state.page || moves || event.shiftKey) return;
+  event.preventDefault();
+  const where = steps(state.page)[ARROWS.indexOf(event.key)];
   if (where) load(state.source, where);
 }

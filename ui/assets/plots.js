@@ -80,6 +80,13 @@ function bar(name, parts, top) {
   return [text(name, { x: 6, y: top + 10 }), ...drawn];
 }
 
+// As NumPy has it, and with it every figure of the server: between two values in proportion. `sorted` has at least one.
+export function quantile(sorted, share) {
+  const at = share * (sorted.length - 1);
+  const low = Math.floor(at);
+  return sorted[low] + (at - low) * ((sorted[low + 1] ?? sorted[low]) - sorted[low]);
+}
+
 // A table with a caption; the first cell of each row is its heading.
 export function table(caption, head, rows, props = {}) {
   const heading = (cell, scope) => el("th", { scope }, cell);

@@ -7,6 +7,15 @@ const SHORTEST_QUOTE = 12; // characters; what is shorter agrees by chance
 const SENTENCE = /(?:[^.!?。！？\n]|[.!?]+(?=[\p{L}\p{N}_]))+[.!?。！？]*/gu; // the point of 3.95 ends none
 const RULE = /(^\|(?: ?:?-{3,}:? ?\|)+ *(?:\n|$))/m; // the line below the head of a table
 
+// What a document is called: a web page by its title.
+export function nameOf({ source, title }) {
+  return (isWebPage(source) && title) || source;
+}
+
+export function isWebPage(source) {
+  return /^https?:\/\//i.test(source);
+}
+
 // Where in its document a passage stands: a page, a slide, a sheet, a moment; empty: nowhere in particular.
 export function placeOf({ place, page }) {
   return place || (page === null ? "" : `page ${page}`);
@@ -16,7 +25,13 @@ export function placeOf({ place, page }) {
 export function patternOf(said) {
   const words = said.replace(/^[\s"'“”„«»*]+|[\s"'“”„«»*]+$/g, "").split(/\s+/);
   if (words.join("").length < SHORTEST_QUOTE) return null;
-  return new RegExp(words.map((word) => word.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")).join("\\s+"));
+  const values = words.join(" ").replace(/\.$/, "").split("; ").map((value) => value.slice(value.indexOf(": ") < 0 ? 0 : value.indexOf(": ") + 2));
+  const row = values.length > 1 ? `|${values.map(exactly).join("\\s*\\|[\\s|]*")}` : ""; // a table's, with its columns' names
+  return new RegExp(words.map(exactly).join("\\s+") + row);
+}
+
+function exactly(text) {
+  return text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
 }
 
 // The passage in pieces, each with whether the answer quotes it. The server does the same for what it keeps.

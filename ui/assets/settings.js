@@ -107,7 +107,8 @@ function chooseVoice(name) {
 }
 
 function showNote() {
-  voiceNote.textContent = settings.voices.find(({ name }) => name === settings.voice)?.note ?? "";
+  const { note, why } = settings.voices.find(({ name }) => name === settings.voice) ?? {};
+  voiceNote.textContent = why || note || ""; // why another one speaks, once that is known
 }
 
 export function setVoices(voices) {
@@ -148,13 +149,13 @@ function drawEngines() {
   drawnEngines = JSON.stringify(engines);
   const open = byId("engines").querySelector("details")?.open ?? false;
   const line = engines.map(({ kind, name, state }) =>
-    el("span", { class: `engine ${state}` }, el("span", { class: "kind" }, NAMES[kind]), " ", name, state === "ready" ? null : el("em", {}, ` ${STATES[state][0]}`)),
+    el("span", { class: `engine ${state}` }, el("span", { class: "kind" }, NAMES[kind]), name ? ` ${name}` : "", state === "ready" ? null : el("em", {}, ` ${STATES[state][0]}`)),
   );
   const rows = engines.map((engine) =>
     el(
       "li",
       { class: engine.state },
-      el("strong", {}, `${NAMES[engine.kind]}: ${engine.name}`),
+      el("strong", {}, [NAMES[engine.kind], engine.name].filter(Boolean).join(": ")),
       el("span", { class: "state" }, engine.state === "asking" ? "waits for you" : engine.state),
       engine.why ? el("p", {}, engine.why) : null,
       engine.remedy ? el("p", { class: "remedy" }, engine.remedy) : null,

@@ -3,7 +3,7 @@
 import { byId, el, icon, reveal, scrollTo } from "./dom.js";
 import { paint } from "./highlight.js";
 import { mountPageView, openPage, speakPage } from "./page-view.js";
-import { piecesOf, placeOf, quoted, quoteIn } from "./quotes.js";
+import { piecesOf, nameOf, placeOf, quoted, quoteIn } from "./quotes.js";
 
 const state = { sources: [], spoken: { sources: null, numbers: [], said: "" } };
 
@@ -64,9 +64,9 @@ function card(source, index) {
   };
   const head = el(
     "button",
-    { type: "button", class: "head", onclick: open, "aria-label": `Source ${number}: ${source.source} ${place}. Show the page` },
+    { type: "button", class: "head", onclick: open, "aria-label": `Source ${number}: ${nameOf(source)} ${place}. Show the page` },
     el("span", { class: "number" }, String(number)),
-    el("span", { class: "file" }, source.source),
+    el("span", { class: "file", title: source.source }, nameOf(source)),
     el("span", { class: "place" }, place),
   );
   const now = el("span", { class: "now", hidden: true }, icon("sound"), "spoken now");

@@ -1,0 +1,137 @@
+""" "Go on" and "tell me more": the rest of an answer that broke off, else what further passages say."""
+
+from __future__ import annotations
+
+import pytest
+from langchain_core.documents import Document
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+
+from rag.assistant import Assistant, Done, Responder, Sources, Standalone
+from rag.chains import RetrievalQA
+from rag.extractive import ExtractiveQA
+from rag.go_on import NOTHING_BEFORE, asks_on, no_more
+from tests.rag.scripted import HashChat
+from tests.rag.test_extractive import Given
+
+MILL = Document(
+    "The mill burnt down in 1701. The roof is of slate. The mill burnt down again in 1899.",
+    metadata={"source": "mill.txt", "start": 0, "end": 90, "score": 0.9},
+)
+RUIN = Document(
+    "After the mill burnt down, its stones were sold to the bakery.",
+    metadata={"source": "ruin.txt", "start": 0, "end": 60, "score": 0.6},
+)
+BOATS = Document(
+    "Boats are let by the hour.", metadata={"source": "boats.txt", "start": 0, "end": 26, "score": 0.06}
+)
+QUESTION = "When did the mill burn down?"
+FIRST, SECOND = "The mill burnt down in 1701. [1]", "The mill burnt down again in 1899. [1]"
+
+
+class Noted(Given):
+    """Remembers what it was asked for."""
+
+    asked: list[str]
+
+    def _get_relevant_documents(self, query: str, **_: object) -> list[Document]:
+        self.asked.append(query)
+        return self.passages
+
+
+def said(answer: str, *, cut: bool = False, places: object = (("mill.txt", 0, 90),)) -> AIMessage:
+    return AIMessage(answer, additional_kwargs={"sources": places} | ({"interrupted": True} if cut else {}))
+
+
+def quoted(text: str, *history: BaseMessage) -> tuple[Done, list[str]]:
+    retriever = Noted(passages=[MILL, RUIN, BOATS], asked=[])
+    responder = Responder("quotations", ExtractiveQA(retriever=retriever))
+    assistant = Assistant(lambda _: responder, lambda _: responder, nearest=lambda *_: [BOATS])
+    events = list(assistant.answer(text, history))
+    assert isinstance(events[-1], Done)
+    return events[-1], retriever.asked
+
+
+ON = """
+Go on|go on, please.|Continue.|please go on|Could you continue?|and then?|Tell me more!|Yes, tell me more
+Carry on|Weiter|Bitte sprechen Sie weiter.|Erzähl mir mehr|Mehr dazu, bitte|Continuez, s'il vous plaît
+Dis-m’en plus|La suite ?|Sigue, por favor|Cuéntame más|Continúe|Vai avanti|Dimmi di più, per favore
+"""
+NOT_ON = """
+Tell me more about the mill|When does it go on?|How do I continue a subscription?|Weiter nach Bergen?
+Continue where?|Please|And?|More rooms
+"""
+
+
+@pytest.mark.parametrize("text", ON.strip().replace("\n", "|").split("|"))
+def test_asking_on_is_known_in_several_languages(text: str) -> None:
+    assert asks_on(text)
+
+
+@pytest.mark.parametrize("text", ["", *NOT_ON.strip().replace("\n", "|").split("|")])
+def test_what_names_a_subject_does_not_ask_on(text: str) -> None:
+    assert not asks_on(text)
+
+
+@pytest.mark.parametrize("request_on", ["Go on", "Please tell me more.", "Weiter"])
+def test_the_rest_of_an_answer_that_broke_off_is_given(request_on: str) -> None:
+    whole, _ = quoted(QUESTION)
+    assert whole.text == f"{FIRST} {SECOND}"
+    cut = said("The mill burnt down in 1701. [1] The mill bur", cut=True)
+    rest, asked = quoted(request_on, HumanMessage(QUESTION), cut)
+    assert (rest.text, asked) == (SECOND, [QUESTION])
+
+
+def test_an_answer_that_was_stopped_before_its_first_word_is_given_whole() -> None:
+    rest, _ = quoted("go on", HumanMessage(QUESTION), said("", cut=True))
+    assert rest.text == f"{FIRST} {SECOND}"
+
+
+def test_after_a_complete_answer_other_passages_tell_more_and_then_there_is_no_more() -> None:
+    history: list[BaseMessage] = [HumanMessage(QUESTION), said(f"{FIRST} {SECOND}")]
+    more, asked = quoted("Tell me more", *history)
+    assert (more.text, asked) == (f"{RUIN.page_content} [1]", [QUESTION])
+    history += [HumanMessage("Tell me more"), said(more.text, places=[["ruin.txt", 0, 60]])]
+    end, asked = quoted("go on", *history)
+    assert (end.text, end.answered, asked) == (no_more("en"), False, [QUESTION])
+
+
+def test_a_follow_up_after_it_is_of_the_same_subject() -> None:
+    history = [
+        HumanMessage("When does the mill open?"),
+        said("At ten."),
+        HumanMessage("go on"),
+        said("Daily."),
+    ]
+    assert quoted("And when does it close?", *history)[1] == ["And when does the mill close?"]
+
+
+def test_with_nothing_before_it_nothing_is_searched() -> None:
+    done, asked = quoted("Go on")
+    assert (done.text, done.answered, asked) == (NOTHING_BEFORE, False, [])
+
+
+def test_that_the_documents_say_no_more_is_said_in_the_language_of_the_question() -> None:
+    history = [
+        HumanMessage("Wann ist die Mühle abgebrannt?"),
+        said("1701. [1]", places=[["mill.txt", 0, 90]]),
+    ]
+    history += [HumanMessage("weiter"), said("Verkauft. [1]", places=[["ruin.txt", 0, 60]])]
+    assert quoted("Weiter", *history)[0].text == no_more("de") != no_more("en")
+
+
+@pytest.mark.parametrize("cut", [True, False])
+def test_a_model_is_asked_the_question_again_and_told_what_was_said(cut: bool) -> None:
+    llm = HashChat(answer=lambda _: "Their stones were sold. [1]")
+    retriever = Noted(passages=[MILL, RUIN], asked=[])
+    responder = Responder("model", RetrievalQA.from_chain_type(llm, retriever=retriever), llm)
+    assistant = Assistant(lambda _: responder, lambda _: responder)
+    events = list(
+        assistant.answer("go on", [HumanMessage(QUESTION), said("The mill burnt down in", cut=cut)])
+    )
+    [prompt] = llm.sent
+    assert Standalone(QUESTION, rewritten=True) in events
+    assert QUESTION in prompt[-1][1]
+    assert ("broke off after “…The mill burnt down in”" in prompt[-1][1]) is cut
+    [sources] = [event for event in events if isinstance(event, Sources)]
+    assert sources.documents == ((MILL, RUIN) if cut else (RUIN,))
+    assert retriever.asked == [QUESTION]
