@@ -20,7 +20,9 @@ from settings import Settings, SettingsError, flag, load_settings, variable
 
 log = logging.getLogger("parley")
 
-OURS = frozenset({"rag", "speech", "ui", "engines", "serving", "live_library", "certificates", "bench_voice"})
+OURS = frozenset(
+    {"rag", "speech", "ui", "engines", "serving", "live_library", "certificates", "bench_voice", "bench_gpu"}
+)
 DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 
 
@@ -83,7 +85,9 @@ def build_parser() -> argparse.ArgumentParser:
     _add_eval(add("eval", eval_, "Measure retrieval and answers on questions.", as_json=True))
     summary = "Measure how fast this machine answers, speaks and indexes."
     bench = add("bench", bench_, summary, as_json=True, without="voice")
-    bench.add_argument(  # not the name of a voice, as elsewhere
+    what = bench.add_mutually_exclusive_group()
+    what.add_argument("--gpu", action="store_true", help="models of the real sizes on the GPU instead")
+    what.add_argument(  # not the name of a voice, as elsewhere
         "--voice", dest="live", action="store_true", help="the live conversation instead, in Chromium"
     )
     bench.add_argument(
@@ -256,6 +260,10 @@ def bench_(args: argparse.Namespace, settings: Settings, output: TextIO) -> int:
         from bench_voice import bench_voice
 
         result = bench_voice(recordings=args.recordings, progress=_progress_line)
+    elif args.gpu:
+        from bench_gpu import bench_gpu
+
+        result = bench_gpu(settings, progress=_progress_line)
     else:
         from bench import bench
 

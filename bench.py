@@ -6,7 +6,6 @@ what was measured where. It judges nothing.
 
 from __future__ import annotations
 
-import json
 import socket
 import statistics
 import subprocess
@@ -19,12 +18,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from bench_prompts import CORPUS, sample_questions
 from commands import index
 from engines import Engines, Progress
 from settings import Settings
 
 HERE = Path(__file__).parent
-QUESTIONS = HERE / "docs" / "sample-questions.jsonl"
 FILES = 1000  # small files, for the cost of an index that has nothing to do
 Figures = dict[str, Any]
 
@@ -42,7 +41,7 @@ def bench(settings: Settings, progress: Progress | None = None) -> Figures:
     figures: Figures = {}
     with tempfile.TemporaryDirectory(prefix="parley-bench-") as folder:
         data = Path(folder)
-        own = {"corpus": (HERE / "txt", HERE / "pdfs"), "data": data / "sample", "llm": "extractive"}
+        own = {"corpus": CORPUS, "data": data / "sample", "llm": "extractive"}
         settings = settings.model_copy(update=own)
         for number, (name, measure) in enumerate(parts):
             if progress:
@@ -143,17 +142,13 @@ def _unchanged(settings: Settings, folder: Path) -> Figures:
     return {f"index_{FILES}_files_s": first["seconds"], f"index_{FILES}_unchanged_s": second["seconds"]}
 
 
-def _questions() -> list[str]:
-    return [json.loads(line)["question"] for line in QUESTIONS.read_text(encoding="utf-8").splitlines()]
-
-
 def _typed(settings: Settings, folder: Path) -> Figures:
     """Typed question to first token with quotations, and from Stop to the end of the work."""
     with Engines(settings) as engines:
         assistant = engines.assistant(wait=True)
         list(assistant.answer("Is it warm?"))
         times, stops = [], []
-        for question in _questions():
+        for question in sample_questions():
             began = time.perf_counter()
             answer = assistant.answer(question)
             times.append(_first_token(answer) - began)
@@ -170,7 +165,7 @@ def _smollm2(settings: Settings, folder: Path) -> Figures:
     with Engines(settings.model_copy(update={"llm": "smollm2", "k": 3})) as engines:
         assistant = engines.assistant(wait=True)
         list(assistant.answer("Is it warm?"))
-        for number, question in enumerate(_questions()[:8]):
+        for number, question in enumerate(sample_questions()[:8]):
             began = time.perf_counter()
             answer = assistant.answer(question)
             if number % 2:

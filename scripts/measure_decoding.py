@@ -24,10 +24,9 @@ from typing import Any
 from unittest.mock import patch
 
 import psutil  # type: ignore[import-untyped]
-from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, BaseMessage
-from langchain_core.outputs import ChatGeneration, ChatResult
+from langchain_core.messages import BaseMessage
 
+from bench_prompts import Recorder
 from rag.chains import RetrievalQA
 from rag.llms.alone import Alone
 from rag.llms.batch import Batch
@@ -46,20 +45,6 @@ LIMIT = 96  # tokens of an answer
 TOGETHER = 8  # people who ask at once
 CANCELS = 100
 QUOTED = 0.5  # share of an answer's runs of four tokens that stand in the prompt, from which it quotes
-
-
-class Recorder(BaseChatModel):
-    """Keeps what it is asked."""
-
-    asked: list[list[BaseMessage]] = []  # noqa: RUF012  # pydantic copies it
-
-    @property
-    def _llm_type(self) -> str:
-        return "recorder"
-
-    def _generate(self, messages: list[BaseMessage], *_: Any, **__: Any) -> ChatResult:
-        self.asked.append(messages)
-        return ChatResult(generations=[ChatGeneration(message=AIMessage("-"))])
 
 
 def prompts(folder: Path, count: int) -> list[list[BaseMessage]]:

@@ -10,18 +10,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from bench_shapes import MISTRAL_TEMPLATE, as_pretrained, train_bytes
 from rag.llms import open_llm
 from rag.llms.local import LocalChatModel
 
-# Facts of Mistral-7B-Instruct-v0.2's template: roles must alternate, beginning with the user; no system role.
-MISTRAL_TEMPLATE = (
-    "{{ bos_token }}{% for message in messages %}"
-    "{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}"
-    "{{ raise_exception('Conversation roles must alternate user/assistant/user/assistant/...') }}{% endif %}"
-    "{% if message['role'] == 'user' %}{{ '[INST] ' + message['content'] + ' [/INST]' }}"
-    "{% elif message['role'] == 'assistant' %}{{ message['content'] + eos_token }}"
-    "{% else %}{{ raise_exception('Only user and assistant roles are supported!') }}{% endif %}{% endfor %}"
-)
 QWEN_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n"
     "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
@@ -139,26 +131,9 @@ def _save(folder: Path, config: Any, template: str | None) -> Path:
 
 
 def train_tokenizer() -> Any:
-    """A byte-level BPE trained on a few sentences: any text goes through it and comes back."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import PreTrainedTokenizerFast
-
-    bpe = Tokenizer(models.BPE())
-    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    bpe.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=512,
-        special_tokens=["<s>", "</s>", "<|im_start|>", "<|im_end|>"],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    bpe.train_from_iterator([SAMPLE], trainer)
-    return PreTrainedTokenizerFast(
-        tokenizer_object=bpe,
-        bos_token="<s>",
-        eos_token="</s>",
-        extra_special_tokens=["<|im_start|>", "<|im_end|>"],
-    )
+    """A byte-level BPE trained on a few sentences."""
+    chat = ("<|im_start|>", "<|im_end|>")
+    return as_pretrained(train_bytes([SAMPLE], 512, ("<s>", "</s>", *chat)), chat)
 
 
 @functools.cache

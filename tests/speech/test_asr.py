@@ -29,7 +29,7 @@ from speech.asr_sphinx import utterances
 from speech.audio import RATE, Samples
 from speech.vad import Segment
 from tests.speech.speaking import spoken
-from tests.speech_models import save_faster_whisper, save_openai_whisper
+from tests.speech_models import save_faster_whisper, save_openai_whisper, tiny_whisper
 
 # openai-whisper leaves its token file to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed file.*tiktoken:ResourceWarning")
@@ -42,7 +42,7 @@ _QUIET = np.zeros(2 * RATE, np.float32)
 def whispers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("whisper")
     return {
-        "faster-whisper": f"faster-whisper:{save_faster_whisper(folder / 'tiny')}",
+        "faster-whisper": f"faster-whisper:{save_faster_whisper(folder / 'tiny', tiny_whisper())}",
         "openai-whisper": f"openai-whisper:{save_openai_whisper(folder / 'tiny.pt')}",
     }
 

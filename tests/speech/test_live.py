@@ -29,7 +29,7 @@ from speech.asr_decoder import open_decoder, own_mean, set_mean, words_of
 from speech.audio import RATE, Samples, to_int16
 from speech.live import _WORD, LiveTranscript, StableText, open_live
 from tests.speech.speaking import spoken
-from tests.speech_models import save_faster_whisper, save_openai_whisper
+from tests.speech_models import save_faster_whisper, save_openai_whisper, tiny_whisper
 
 # openai-whisper leaves its token file to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed file.*tiktoken:ResourceWarning")
@@ -102,7 +102,7 @@ def frames(audio: Samples) -> Iterator[Samples]:
 def engines(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("live")
     names = {
-        "faster-whisper": f"faster-whisper:{save_faster_whisper(folder / 'tiny')}",
+        "faster-whisper": f"faster-whisper:{save_faster_whisper(folder / 'tiny', tiny_whisper())}",
         "openai-whisper": f"openai-whisper:{save_openai_whisper(folder / 'tiny.pt')}",
         "pocketsphinx": "pocketsphinx",
     }

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 
+from bench_shapes import MISTRAL_TEMPLATE
 from rag.llms.errors import LLMError
 from rag.llms.render import render
-from tests.models import MISTRAL_TEMPLATE, QWEN_TEMPLATE, train_tokenizer
+from tests.models import QWEN_TEMPLATE, train_tokenizer
 
 CONVERSATION = [
     SystemMessage("Be brief."),
