@@ -25,7 +25,7 @@ import numpy as np
 from bench_memory import Memory, gigabytes, given_back
 from bench_prompts import CORPUS, sample_prompts, sample_questions, sample_texts
 from bench_shapes import mpnet_base, save_causal, save_embedder, size_on_disk
-from bench_whisper import LEANING_AS_SPEECH, large_v3_turbo, save_faster_whisper
+from bench_whisper import large_v3_turbo, save_faster_whisper
 from engines import Progress
 from rag.llms.known import known_config
 from settings import Settings
@@ -168,8 +168,7 @@ def _whisper(shapes: Shapes, device: str, folder: Path) -> Figures:
     """Speech of 10 s and 30 s, transcribed as a question is."""
     from speech.asr import open_transcriber
 
-    path = folder / "whisper"
-    save_faster_whisper(path, shapes.whisper, device=device, leaning=LEANING_AS_SPEECH)
+    path = save_faster_whisper(folder / "whisper", shapes.whisper, device=device)
     memory = Memory(device)
     engine = open_transcriber(f"faster-whisper:{path}", device=device, offline=True)
     engine.load()

@@ -1,7 +1,7 @@
-"""A Whisper of a real shape with random weights, saved as faster-whisper loads it, and how fast it hears.
+"""A Whisper of any shape with random weights, saved as faster-whisper loads it.
 
 The vocabulary is Whisper's own multilingual one, which the openai-whisper package carries. What such a model
-writes has no sense, and ends after some tokens.
+writes has no sense, and ends after some tokens. It does not know what is measured.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+OTHER_TOKENS = 51766  # of the vocabulary; a token for each language comes to them
 _SPREAD = 0.4  # of random weights 32 wide: enough for texts that differ from sound to sound
 _SURENESS = 4.0
-LEANING = 8.0  # to the text's end, more with each token: it has some eight
-LEANING_AS_SPEECH = 3.0  # and some twenty, as ten seconds of speech have
+_END_LEANING = 8.0  # with each token; a text has some eight
 
 
 def large_v3_turbo() -> Any:
@@ -28,7 +28,7 @@ def whisper_config(
     from transformers import WhisperConfig
 
     return WhisperConfig(
-        vocab_size=51766 + languages,
+        vocab_size=OTHER_TOKENS + languages,
         num_mel_bins=mels,
         d_model=width,
         encoder_layers=layers,
@@ -40,9 +40,7 @@ def whisper_config(
     )
 
 
-def save_faster_whisper(
-    folder: Path, config: Any, *, device: str = "cpu", leaning: float = LEANING, seed: int = 0
-) -> Path:
+def save_faster_whisper(folder: Path, config: Any, *, device: str = "cpu", seed: int = 0) -> Path:
     """A folder for `faster_whisper.WhisperModel(folder)`, with the ids and the tokenizer that it needs.
 
     Made on `device`; in float16 where that is a GPU.
@@ -52,14 +50,13 @@ def save_faster_whisper(
     from transformers import WhisperForConditionalGeneration
     from whisper.tokenizer import get_tokenizer
 
-    languages = config.vocab_size - 51766
+    languages = config.vocab_size - OTHER_TOKENS
     words = get_tokenizer(multilingual=True, num_languages=languages, language="en", task="transcribe")
     with torch.device(device), torch.random.fork_rng():
         torch.manual_seed(seed)
         model = WhisperForConditionalGeneration(config).eval()
         inner = model.model.decoder
-        embeddings = inner.embed_tokens.weight, inner.embed_positions.weight
-        scatter(model, *embeddings, inner.layer_norm, words, leaning)
+        scatter(model, inner.embed_tokens.weight, inner.embed_positions.weight, inner.layer_norm, words)
     heads = config.decoder_attention_heads
     spec: Any = WhisperLoader().get_model_spec(model.cpu())
     spec.config.lang_ids = list(words.all_language_tokens)
@@ -79,9 +76,7 @@ def save_faster_whisper(
     return folder
 
 
-def scatter(
-    model: Any, words: Any, positions: Any, norm: Any, tokenizer: Any, leaning: float = LEANING
-) -> None:
+def scatter(model: Any, words: Any, positions: Any, norm: Any, tokenizer: Any) -> None:
     """Random weights that are sure, and lean to the end of the text the longer it is.
 
     Without that a window has 224 tokens, is decoded six times, and the next begins 20 ms later.
@@ -95,7 +90,7 @@ def scatter(
                 parameter.normal_(0.0, _SPREAD * (32 / width) ** 0.5)
         words[tokenizer.timestamp_begin :] *= 0.1
         norm.weight.fill_(_SURENESS)
-        growing = torch.arange(len(positions), device=positions.device)[:, None] * leaning
+        growing = torch.arange(len(positions), device=positions.device)[:, None] * _END_LEANING
         end = words[tokenizer.eot]
         positions.copy_(growing * end / end.norm())
 
