@@ -115,7 +115,7 @@ def _memory(
     loaded: Loaded, prompts: Sequence[list[int]], work: Work, memory: Memory, weights: int
 ) -> Figures:
     """What the plan says of weights and of a context, and what they take."""
-    facts, context = loaded.plan.facts, work.context
+    facts, context = loaded.plan.facts, min(work.context, loaded.window)
     planned = sum(loaded.plan.weights.values())
     memory.forget_peak()
     full = _filled(loaded, prompts, context, memory)
