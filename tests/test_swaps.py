@@ -10,7 +10,7 @@ from engines import Engines
 from settings import Settings
 from tests.swapping import TEXT, make_models, memory_that_runs_out, swap
 
-ROUNDS = 16
+ROUNDS = 8
 BOUND = 60_000_000  # bytes that may stay: less than five of these models
 
 
