@@ -254,7 +254,7 @@ def test_two_people_see_only_their_own(site: Site, ask: Ask) -> None:
     both = "() => document.querySelectorAll('#chat .answer-done').length === 1"
     one.wait_for_function(both)
     two.wait_for_function(both)
-    begun = [turn[0] for turn in site.script.assistant.asked]
+    begun = sorted(turn[0] for turn in site.script.assistant.asked)  # who is quicker is chance
     assert begun == ["A question of the first", "A question of the second"]
     expect(two.locator("#chat")).not_to_contain_text("of the first")
     expect(two.locator("#history")).not_to_contain_text("of the first")

@@ -106,7 +106,7 @@ def test_a_recording_is_opened_at_its_moment(page: Page, served: str) -> None:
     heard = page.request.get(f"{served}/api/page?{place}").json()
     ask(page, heard["passage"] + heard["after"])  # the recogniser without a network mishears much
     card = page.locator("#sources .card", has_text="meeting.wav").first
-    expect(card.locator(".place")).to_have_text(re.compile("^0:0[45]$"))
+    expect(card.locator(".place")).to_have_text(re.compile("^0:0[45], perhaps misheard$"))
     card.locator(".head").click()
     page.wait_for_function("document.querySelector('#page-view audio')?.currentTime > 4")
 
