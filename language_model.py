@@ -159,15 +159,16 @@ class LanguageModel:
 
     def wake(self) -> None:
         """A question comes: load again what idleness has unloaded, ask a server again that was down."""
-        self._used = time.monotonic()
-        if self._coming:
-            return
-        if self._unloaded:
-            minutes = f"{self._settings.idle_unload:g} minutes"
-            self._begin(self._unloaded, why=f"It was unloaded after {minutes} without a question.")
-        elif getattr(self._error, "transient", False) and self._used - self._tried > RETRY:
-            self._tried = self._used
-            self._begin(self._wish)
+        with self._changed:
+            self._used = time.monotonic()
+            if self._coming:
+                return
+            if self._unloaded:
+                minutes = f"{self._settings.idle_unload:g} minutes"
+                self._begin(self._unloaded, why=f"It was unloaded after {minutes} without a question.")
+            elif getattr(self._error, "transient", False) and self._used - self._tried > RETRY:
+                self._tried = self._used
+                self._begin(self._wish)
 
     def notices(self) -> list[str]:
         """What a person should know about the answer that comes."""
@@ -196,7 +197,7 @@ class LanguageModel:
 
         name = self.opening.resolve(name)
         if name == EXTRACTIVE:
-            return Prospect(EXTRACTIVE_NAME, None)
+            return Prospect(EXTRACTIVE, None)
         try:
             return Prospect(name, self.opening.outlook(name))
         except DoesNotFit as error:
@@ -209,9 +210,15 @@ class LanguageModel:
 
         agreed: bytes that the person agrees to download.
         """
+        from rag.llms import EXTRACTIVE
+
         with self._changed:
-            if name == self._in_force.name and self._coming is None:
-                self._error = None
+            in_force = name == self._in_force.name
+            if name == EXTRACTIVE:
+                self._unloaded = ""  # nothing is to be loaded again
+                in_force = self._in_force.llm is None
+            if in_force and self._coming is None:
+                self._wish, self._error = name, None
                 return
             self._begin(name, agreed=agreed)
 
@@ -241,16 +248,20 @@ class LanguageModel:
         threading.Thread(target=self._run, args=arguments, name=f"open {wish}", daemon=True).start()
 
     def _run(self, wish: str, token: CancelToken, agreed: threading.Event) -> None:
+        from rag.llms.memory import give_back
+
         with self._one_by_one:
             try:
                 with scope(token):
                     self._arrive(self._open(wish, agreed), token)
+                    return
             except Cancelled:
-                self._bring_back(token)
+                pass
             except Exception as error:  # said in the page, and raised in whoever waits for it
                 log.debug("%s could not be opened", wish, exc_info=True)
                 self._fail(_bare(error), token)
-                self._bring_back(token)
+            give_back()  # what was half loaded, before the old one needs its room
+            self._bring_back(token)
 
     def _open(self, wish: str, agreed: threading.Event) -> InForce:
         from rag.llms import EXTRACTIVE, DoesNotFit
@@ -347,14 +358,22 @@ class LanguageModel:
         with self._changed:
             leaving = _farewell(self._in_force)
             if leaving is not None:
-                self._in_force, self._unloaded = InForce(), self._in_force.name
+                self._unloaded = self._in_force.name
+                self._in_force = InForce()
             return leaving
+
+    def _writes(self) -> bool:
+        """Whether the model is at an answer; its idle time counts from the end of that."""
+        writing = bool(getattr(self._in_force.llm, "writing", False))
+        if writing:
+            self._used = time.monotonic()
+        return writing
 
     def _watch_idleness(self, number: int) -> None:
         """Until the model that arrived as the `number`th is unloaded, or another one has arrived."""
         idle = self._settings.idle_unload * 60
         with self._changed:
-            while (left := self._used + idle - time.monotonic()) > 0 or self._coming:
+            while (left := self._used + idle - time.monotonic()) > 0 or self._coming or self._writes():
                 self._changed.wait(left if left > 0 else 1.0)
                 if self._arrivals != number or self._closed.is_set():
                     return

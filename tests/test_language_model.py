@@ -284,3 +284,14 @@ def test_a_failure_at_the_first_word_is_a_failure_of_the_new_one(
     llm.choose(qwen)
     settled(llm)
     assert (llm.in_force.name, "ran out of memory" in str(llm.error)) == (mistral, True)
+
+
+def test_quotations_can_be_chosen_as_they_are_looked_at(opened: Opened, mistral: str) -> None:
+    llm = opened(mistral)
+    llm.choose(llm.look("extractive").name)
+    settled(llm)
+    assert (llm.in_force.name, llm.error) == ("quotations", None)
+    llm._unloaded = mistral  # as after idleness
+    llm.choose("extractive")
+    llm.wake()
+    assert (llm.coming, llm.in_force.llm) == (None, None)

@@ -14,6 +14,7 @@ from typing import Any
 
 from rag.llms.choosing import Sampling
 from rag.llms.errors import Busy, explained, is_memory
+from rag.llms.memory import give_back
 from rag.llms.run import Run, generation_thread
 from rag.telling import Wait
 
@@ -44,20 +45,23 @@ class Alone:
                 run.inform(Wait(len(self._line) - 1, None))
         generation_thread(partial(self._write, run))
 
+    @property
+    def busy(self) -> bool:
+        return bool(self._line)
+
     def _write(self, run: Run) -> None:
         error: BaseException | None = None
         try:
             if self._comes_to_turn(run):
                 self._generate(run)
         except BaseException as failed:  # reported: the reader raises it
-            if is_memory(failed):
-                _give_back()
-            error = explained(failed)
-        finally:
-            with self._changed:
-                self._line.remove(run)
-                self._changed.notify_all()
-            run.end(error)
+            error = failed.with_traceback(None) if is_memory(failed) else failed
+        if error is not None and is_memory(error):
+            give_back()
+        with self._changed:
+            self._line.remove(run)
+            self._changed.notify_all()
+        run.end(error and explained(error))
 
     def _comes_to_turn(self, run: Run) -> bool:
         """Wait for it; False where it was cancelled before."""
@@ -110,10 +114,3 @@ def arguments(sampling: Sampling, prompt_tokens: int) -> dict[str, Any]:
         )
         options["logits_processor"] = LogitsProcessorList([penalty])
     return options
-
-
-def _give_back() -> None:
-    import torch
-
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()

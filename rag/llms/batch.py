@@ -21,6 +21,7 @@ from rag.llms.choosing import choose
 from rag.llms.errors import Busy, explained, is_memory
 from rag.llms.footprint import READ_AT_ONCE
 from rag.llms.lookup import MOST, Lookup
+from rag.llms.memory import give_back
 from rag.llms.pace import Pace
 from rag.llms.prefixes import Prefixes
 from rag.llms.ragged import KeyValues, Part, forward
@@ -85,6 +86,7 @@ class Batch:
         self._pace = Pace()
         self._per_token: dict[Any, float] = {}  # device → bytes of one token's keys and values
         self._tokens = math.inf  # that all caches together may hold
+        self._stood = 0.0  # seconds of a pass in which it waited for who was held
         self.passes = 0
 
     def start(self, run: Run) -> None:
@@ -94,6 +96,10 @@ class Batch:
             if self._thread is None:
                 self._thread = generation_thread(self._serve)
             self._changed.notify_all()
+
+    @property
+    def busy(self) -> bool:
+        return self._thread is not None
 
     # The thread
 
@@ -134,11 +140,11 @@ class Batch:
         for run in [*self._waiting, *(seat.run for seat in self._seats)]:
             if run.token.cancelled:
                 run.end()
-            elif run.late:
+            elif run.late and run.written:
                 run.finish = "time"
                 run.end()
         for run in self._waiting:
-            if time.monotonic() - run.asked > self._patience:
+            if run.late or time.monotonic() - run.asked > self._patience:
                 run.end(Busy(len(self._seats)))
         self._waiting = [run for run in self._waiting if not run.over]
         self._seats = [seat for seat in self._seats if not seat.run.over]
@@ -153,10 +159,19 @@ class Batch:
             taken = sum(seat.cache.capacity for seat in self._seats)
             if self._seats and taken + capacity > self._tokens:
                 return
+            self._seats.append(Seat(run, self._room_for(run.prompt, capacity), Lookup(run.prompt)))
             self._waiting.pop(0)
-            cache = self._prefixes.start(run.prompt, capacity)
-            self._seats.append(Seat(run, cache, Lookup(run.prompt)))
             self._tell_places()
+
+    def _room_for(self, prompt: Sequence[int], capacity: int) -> KeyValues:
+        """With what is known of the prompt; where there is no memory for a copy of that, without."""
+        try:
+            return self._prefixes.start(prompt, capacity)
+        except Exception as error:
+            log.warning("what prompts begin with is forgotten (%s)", type(error).__name__)
+        self._prefixes.forget()
+        give_back()
+        return KeyValues(capacity)
 
     def _affordable(self) -> float:
         """Tokens whose keys and values there is memory for, on the device that has the least."""
@@ -218,15 +233,18 @@ class Batch:
 
     def _pass(self, parts: Sequence[tuple[Seat, Part, list[int]]]) -> None:
         """Make it; where it fails, only those are harmed with whom it fails alone."""
-        began = time.perf_counter()
+        began, failed = time.perf_counter(), None
         try:
             logits = self._forward(parts)
         except Cancelled:
             return  # all of them, as the next step sees
         except Exception as error:
-            self._failed(parts, error)
+            # The traceback of one who ran out of memory would hold what the pass had computed.
+            failed = error.with_traceback(None) if is_memory(error) else error
+        if failed is not None:
+            self._failed(parts, failed)
             return
-        seconds = time.perf_counter() - began
+        seconds = time.perf_counter() - began - self._stood
         read = sum(len(part.tokens) for seat, part, _ in parts if seat.left)
         self._pace.saw(seconds, read=read, written=sum(len(part.tokens) for _, part, _ in parts) - read)
         row = 0
@@ -247,11 +265,15 @@ class Batch:
                 if all(run.token.cancelled for run in runs):
                     raise Cancelled
                 with self._changed:
-                    if self._waiting:
+                    if self._waiting or any(
+                        seat.run not in runs and not seat.run.token.held for seat in self._seats
+                    ):
                         return
+                    began = time.perf_counter()
                     self._changed.wait(HELD)
+                    self._stood += time.perf_counter() - began
 
-        self.passes += 1
+        self.passes, self._stood = self.passes + 1, 0.0
         return forward(self._model, [part for _, part, _ in parts], check)
 
     def _take(self, seat: Seat, part: Part, guessed: Sequence[int], logits: Any) -> None:
@@ -263,7 +285,11 @@ class Batch:
         if seat.left:
             seat.cache.length += len(part.tokens)
             self._learn_size(seat.cache)
-            self._prefixes.learn(run.prompt, seat.cache)
+            try:
+                self._prefixes.learn(run.prompt, seat.cache)
+            except Exception:  # it is only a convenience, and the answer goes on
+                log.debug("a beginning could not be kept", exc_info=True)
+                self._prefixes.forget()
             with self._changed:
                 self._tell_places()
         try:
@@ -287,7 +313,7 @@ class Batch:
         """Make memory, and try each alone; who fails alone gets the error."""
         if is_memory(error):
             self._prefixes.forget()
-            _give_back()
+            give_back()
         if len(parts) == 1 and not (is_memory(error) and self._once_more(parts)):
             parts[0][0].run.end(explained(error))
         elif len(parts) > 1:
@@ -305,10 +331,3 @@ class Batch:
         seat, part, guessed = parts[0]
         self._take(seat, part, guessed, logits)
         return True
-
-
-def _give_back() -> None:
-    import torch
-
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+NO_MEMORY = ("can't allocate memory", "out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
 log = logging.getLogger(__name__)
 
 
@@ -50,7 +51,8 @@ def is_memory(error: BaseException) -> bool:
     """Whether the memory ran out, of a GPU or of the machine."""
     import torch
 
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
+    said = str(error)
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(sign in said for sign in NO_MEMORY)
 
 
 def explained(error: BaseException) -> BaseException:

@@ -92,6 +92,11 @@ class LocalChatModel(BaseChatModel):
         return self.loaded.name
 
     @property
+    def writing(self) -> bool:
+        """Whether somebody's answer is being written, or waits for that."""
+        return self._writer.busy
+
+    @property
     def context_window(self) -> int:
         """Tokens of prompt and answer together."""
         return self.loaded.window
@@ -155,8 +160,10 @@ class LocalChatModel(BaseChatModel):
                 if stopper.found:
                     break
             caller.raise_if_cancelled()
-            if rest := stopper.feed(thoughts.feed(pieces.rest()) + thoughts.rest()) + stopper.rest():
-                yield _chunk(rest)
+            if not stopper.found:
+                rest = stopper.feed(thoughts.feed(pieces.rest()) + thoughts.rest())
+                if rest := rest + stopper.rest():
+                    yield _chunk(rest)
         yield self._last(run, "stop" if stopper.found else run.finish or "stop")
 
     def _run(self, ids: list[int]) -> Run:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 OFTEN = 0.2  # weight of the newest observation
+AGAIN = 500  # passes after which all is learnt anew: one slow pass must not count for ever
 WIDEST = 64  # tokens of a pass that is still counted as one that only writes
 
 
@@ -18,9 +19,13 @@ class Pace:
     def __init__(self) -> None:
         self._writing: dict[int, float] = {}
         self._reading: float | None = None
+        self._passes = 0
 
     def saw(self, seconds: float, *, read: int, written: int) -> None:
         """A pass over `read` tokens of prompts and `written` tokens of answers, guesses among them."""
+        self._passes += 1
+        if self._passes % AGAIN == 0:
+            self._writing.clear()
         if not read and written <= WIDEST:
             self._writing[written] = _mixed(self._writing.get(written), seconds)
         elif read:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from rag.llms.ragged import KeyValues
 
 SHORTEST = 16  # tokens; less is read again as quickly
-KEPT = 4  # beginnings: of answering, of making a question complete, …
+KEPT = 2048  # tokens in all: the rules of answering, of making a question complete, …
 COMPARED = 8  # prompts
 
 
@@ -29,7 +29,7 @@ class Prefixes:
     """Give each prompt to `start`, and once it is read to `learn`."""
 
     def __init__(self) -> None:
-        self._kept: deque[Beginning] = deque(maxlen=KEPT)
+        self._kept: tuple[Beginning, ...] = ()  # replaced whole: any thread may look; the latest used last
         self._seen: deque[list[int]] = deque(maxlen=COMPARED)
 
     def start(self, prompt: Sequence[int], capacity: int) -> KeyValues:
@@ -38,8 +38,7 @@ class Prefixes:
         same = self.known(prompt)
         if known is None or not same:
             return KeyValues(capacity)
-        self._kept.remove(known)
-        self._kept.append(known)  # the latest used
+        self._kept = (*(kept for kept in self._kept if kept is not known), known)
         return known.cache.copy(same, capacity)
 
     def known(self, prompt: Sequence[int]) -> int:
@@ -49,15 +48,18 @@ class Prefixes:
 
     def learn(self, prompt: Sequence[int], cache: KeyValues) -> None:
         """Keep what this prompt, all of which is in `cache`, has in common with one before."""
-        same = max((_same(seen, prompt) for seen in self._seen), default=0)
+        same = min(KEPT, max((_same(seen, prompt) for seen in self._seen), default=0))
         known = max((_same(kept.tokens, prompt) for kept in self._kept), default=0)
         self._seen.append(list(prompt))
         if same >= known + SHORTEST:
-            self._kept.append(Beginning(list(prompt[:same]), cache.copy(same, same)))
+            kept = [*self._kept, Beginning(list(prompt[:same]), cache.copy(same, same))]
+            while sum(len(each.tokens) for each in kept) > KEPT:
+                kept.pop(0)
+            self._kept = tuple(kept)
 
     def forget(self) -> None:
         """Give the memory back."""
-        self._kept.clear()
+        self._kept = ()
 
 
 def _same(one: Sequence[int], other: Sequence[int]) -> int:

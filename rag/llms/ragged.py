@@ -89,10 +89,17 @@ class Pass:
 
 
 def supports(model: Any) -> bool:
-    """Whether the model's attention can be replaced, and remembers nothing but keys and values."""
-    return bool(getattr(model, "_supports_attention_backend", False)) and not getattr(
-        model, "_is_stateful", False
-    )
+    """Whether the model's attention can be replaced, and each sequence be computed beside any other.
+
+    Not where it remembers more than keys and values, where its positions turn otherwise in a longer pass, or
+    where only the mask, which is ours, bounds what is seen.
+    """
+    config = model.config.get_text_config()
+    rope = getattr(config, "rope_parameters", None) or {}
+    kinds = {part.get("rope_type") for part in (rope, *rope.values()) if isinstance(part, dict)}
+    own = {"longrope", "dynamic"} & kinds or getattr(config, "attention_chunk_size", None)
+    replaceable = getattr(model, "_supports_attention_backend", False)
+    return bool(replaceable and not own and not getattr(model, "_is_stateful", False))
 
 
 def prepare(model: Any) -> None:

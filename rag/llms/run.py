@@ -99,7 +99,8 @@ class Run:
 
     def __exit__(self, *_: object) -> None:
         self.token.cancel()
-        self.ended.wait()
+        if threading.current_thread().name != THREAD:  # where a forgotten stream may be collected
+            self.ended.wait()
 
     def __iter__(self) -> Iterator[list[int]]:
         while True:
@@ -120,6 +121,10 @@ class Writer(Protocol):
 
     def start(self, run: Run) -> None:
         """Begin, or put it in the queue; returns at once."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether there is something to write."""
 
 
 def generation_thread(work: Callable[[], None]) -> threading.Thread:

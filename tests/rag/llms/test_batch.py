@@ -325,3 +325,46 @@ def test_who_stands_still_in_the_middle_of_a_pass_keeps_nobody_waiting(slow: Loc
             assert len(read(still)) == 5
     finally:
         handle.remove()
+
+
+def test_where_there_is_no_memory_for_what_is_known_it_is_read_again(
+    llm: LocalChatModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = llm.invoke("Who keeps the light?").content
+
+    def fail(*_: Any) -> None:
+        raise MemoryError
+
+    for name in ("start", "learn"):
+        monkeypatch.setattr(batch_of(llm)._prefixes, name, fail)
+    assert llm.invoke("Who keeps the light?").content == expected
+
+
+def test_who_goes_on_does_not_wait_for_another_who_is_held(slow: LocalChatModel) -> None:
+    first, second = run_of(slow, "Who?", limit=4000), run_of(slow, PASSAGE * 20, limit=4000)
+    first.looped = second.looped = False
+    with first, second:
+        slow._writer.start(first)
+        next(iter(first))
+        first.token.hold()
+        slow._writer.start(second)
+        next(iter(second))
+        second.token.hold()  # perhaps in the middle of its pass
+        before, began = len(first.written), time.monotonic()
+        first.token.release()
+        while len(first.written) < before + 3 and time.monotonic() - began < 8:
+            first.ended.wait(0.01)
+        assert len(first.written) >= before + 3
+
+
+@pytest.mark.parametrize("kind", ["longrope", "dynamic"])
+def test_positions_that_turn_with_the_length_are_written_alone(kind: str, tmp_path: Path) -> None:
+    rope: dict[str, Any] = {"rope_type": kind, "rope_theta": 10000.0}
+    if kind == "longrope":
+        rope |= {"short_factor": [1.0] * 8, "long_factor": [4.0] * 8}
+        rope["original_max_position_embeddings"] = 64
+    else:
+        rope |= {"factor": 2.0}
+    family = "phi3" if kind == "longrope" else "llama"
+    path = tiny_of(tmp_path, family, pad_token_id=1, rope_parameters=rope)
+    assert isinstance(open_tiny(path, max_new_tokens=3)._writer, Alone)
