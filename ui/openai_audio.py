@@ -25,6 +25,7 @@ from ui.web_io import pieces, read_body
 
 HEARING, SPEAKING = "whisper-1", "tts-1"  # names that clients have built in; the engine is a setting
 AT_ONCE = 4  # recordings that are written down at the same time
+SPOKEN = 16  # pieces of sound; they wait for a voice in threads of their own, and not in the page's
 MAX_SPEECH = 64 << 10  # bytes of a request to speak
 MAX_INPUT = 4096  # characters that are spoken
 SPEEDS = (0.5, 2.0)
@@ -53,6 +54,7 @@ class Audio:
 
     def __init__(self, services: Services) -> None:
         self._services = services
+        self._spoken: anyio.CapacityLimiter | None = None
         self._at_once: anyio.CapacityLimiter | None = None  # made where a loop runs
 
     # Recordings
@@ -94,8 +96,9 @@ class Audio:
         voice = self._voice(wanted.voice)
         notices: list[str] = []
         wish = SpeakRequest(voice, wanted.speed, wanted.input, notices.append)
-        speaker = await anyio.to_thread.run_sync(self._services.speak, wish)
-        sound = _in_a_thread(_encoded(speaker, wanted))
+        self._spoken = self._spoken or anyio.CapacityLimiter(SPOKEN)
+        speaker = await anyio.to_thread.run_sync(self._services.speak, wish, limiter=self._spoken)
+        sound = _in_a_thread(_encoded(speaker, wanted), self._spoken)
         try:
             first = await anext(sound, b"")
         except BaseException:
@@ -196,9 +199,10 @@ def _encoded(speaker: Speaker, wanted: SpeechRequest) -> Iterator[bytes]:
         yield encoder.finish()
 
 
-async def _in_a_thread(sound: Iterator[bytes]) -> AsyncIterator[bytes]:
+async def _in_a_thread(sound: Iterator[bytes], limiter: anyio.CapacityLimiter) -> AsyncIterator[bytes]:
     """The pieces that are not empty, each made in a thread while the one before is sent."""
-    while (piece := await anyio.to_thread.run_sync(functools.partial(next, sound, None))) is not None:
+    following = functools.partial(next, sound, None)
+    while (piece := await anyio.to_thread.run_sync(following, limiter=limiter)) is not None:
         if piece:
             yield piece
 
