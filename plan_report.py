@@ -50,11 +50,15 @@ def _lines(report: Report) -> Iterator[str]:
 
 
 def _figures(plan: Plan) -> Iterator[str]:
+    from rag.llms.plan import RUNTIME
+
     facts, tokens = plan.facts, plan.tokens
     most = " (all that it was made for)" if tokens == facts.window else ""
     yield f"  weights           {_gib(facts.weights):>9}"
     yield f"  context           {_gib(facts.cache(tokens)):>9}   for {tokens:,} tokens{most}"
     yield f"  reading a prompt  {_gib(facts.reading(tokens)):>9}   at most"
+    if any(isinstance(device, int) for device in plan.weights):
+        yield f"  CUDA itself       {_gib(RUNTIME):>9}   on each GPU"
 
 
 def _how(plan: Plan) -> str:
@@ -90,7 +94,7 @@ def _free(arranged: Arrangement, device: Device) -> int:
 
 
 def _otherwise(way: Alternative) -> str:
-    mark = "fits    " if way.fits else "does not"
+    mark = "fits     " if way.fits else "too large"
     return f"  {mark}  {way.text}" + (f"  [{way.setting}]" if way.setting and way.fits else "")
 
 

@@ -312,7 +312,7 @@ class _Turn:
     def _replace(self, error: Exception, emit: Callable[[Event], None]) -> None:
         """The model failed, or cannot be had: say so, and answer with quotations."""
         log.warning("%s failed (%s); quoting", self._engine or "the language model", type(error).__name__)
-        reason = f"{error} The answer below quotes the documents instead."
+        reason = f"{error} This answer quotes the documents instead."
         emit(Replaced(reason) if self._text else Notice(reason))
         self._text, self._unsupported = "", []
         self._respond(self._fallback(), emit)
@@ -329,8 +329,10 @@ class _Turn:
             if "source_documents" in part:
                 self._mark("retrieval")
                 self.documents = tuple(part["source_documents"])
-                emit(Sources(self.documents, checked=responder.llm is not None))
-                if responder.llm is not None:  # what quotes has cited already
+                # What quotes has cited already; without passages the chain speaks for itself.
+                checks = responder.llm is not None and bool(self.documents)
+                emit(Sources(self.documents, checked=checks))
+                if checks:
                     citer = Citer(_evidence(self.documents, self.standalone), len(self.documents))
             if "notice" in part:
                 emit(Notice(part["notice"]))

@@ -183,13 +183,14 @@ class RetrievalQA(RunnableSerializable[Input, dict[str, Any]]):
         language = inputs.get("language")
         filled = {"question": question, HISTORY: inputs.get(HISTORY) or [], **in_language(language)}
         current().checkpoint()
-        found = self.retriever.invoke(question, config)
+        further: Further | None = inputs.get("further")
+        retriever = further.searching(self.retriever) if further else self.retriever
+        found = retriever.invoke(question, config)
         current().checkpoint()
         fresh, known = apart(found, inputs.get("heard") or ())
         if known and fresh:
             found = [*fresh, *known]
             filled["question"] = f"{question} {ANOTHER}"
-        further: Further | None = inputs.get("further")
         if further:
             found = found if further.cut else further.more(found)
             filled["question"] = further.request(filled["question"])

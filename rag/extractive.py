@@ -85,7 +85,8 @@ class ExtractiveQA(RunnableSerializable[dict[str, Any], dict[str, Any]]):
     def _answer(self, inputs: dict[str, Any], config: RunnableConfig) -> Iterator[dict[str, Any]]:
         current().checkpoint()
         question, further = inputs["query"], inputs.get("further")
-        fresh, known = apart(self.retriever.invoke(question, config), inputs.get("heard") or ())
+        retriever = further.searching(self.retriever) if further else self.retriever
+        fresh, known = apart(retriever.invoke(question, config), inputs.get("heard") or ())
         documents = [*fresh, *known]
         found = sentences(documents)
         unheard = [each for each in found if each.number <= len(fresh)]

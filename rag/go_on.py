@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from langchain_core.documents import Document
 
@@ -57,7 +58,9 @@ _NO_MORE = {
     "nl": "Meer hierover heb ik niet in uw documenten gevonden.",
 }
 NOTHING_BEFORE = "There is no answer to go on with. Ask a question first."
-_LIKELY = 0.25  # the calibrated score of a further passage that is worth telling of
+_WIDER = 3  # times as many passages are looked at
+_MOST = 4  # further passages
+_LIKELY = 0.15  # the calibrated score of a further passage that is worth telling of
 _TAIL = 120  # characters of what was said that the model is reminded of
 _MARK = re.compile(r"\s*\[\d{1,3}\]")
 
@@ -74,10 +77,18 @@ class Further:
         """Whether the whole sentence was said."""
         return _plain(sentence) in _plain(self.said)
 
+    def searching(self, retriever: Any) -> Any:
+        """A retriever that finds what lies behind the passages that were told of."""
+        k = getattr(retriever, "k", None)
+        if self.cut or not isinstance(k, int):
+            return retriever
+        return retriever.model_copy(update={"k": _WIDER * k})
+
     def more(self, found: Sequence[Document]) -> list[Document]:
         """The passages that say something of the subject and were not told of."""
         fresh = apart(found, self.places)[0]
-        return [each for each in fresh if float(each.metadata.get("score", 1.0)) >= _LIKELY]
+        likely = [each for each in fresh if float(each.metadata.get("score", 1.0)) >= _LIKELY]
+        return likely[:_MOST]
 
     def request(self, question: str) -> str:
         """`question` as a model is asked it again."""

@@ -182,8 +182,8 @@ def test_json_is_one_object_with_bytes(capfd: pytest.CaptureFixture[str]) -> Non
 def test_what_does_not_fit_says_so_and_what_would(capsys: pytest.CaptureFixture[str]) -> None:
     text = plan(capsys, "Qwen/Qwen2.5-72B-Instruct", "--gpu", "16GB", "--gpu", "16GB", "--ram", "32GB")
     assert text.startswith("Qwen/Qwen2.5-72B-Instruct does not fit: in 4-bit NF4 its weights take 38.4 GiB")
-    assert "does not  over all GPUs\n" in text
-    assert "fits      Qwen/Qwen2.5-32B-Instruct in 4 bits (NF4)" in text
+    assert "too large  over all GPUs\n" in text
+    assert "fits       Qwen/Qwen2.5-32B-Instruct in 4 bits (NF4)" in text
 
 
 def test_a_first_generation_qwen_is_planned_as_the_one_of_its_size(

@@ -154,7 +154,9 @@ class Guard:
             if visit.scope.get("method") == "OPTIONS":  # a browser asks whether it may send the key
                 return Response(status_code=204, headers=_PREFLIGHT)
             if not _same(_bearer(visit.headers.get("authorization", "")), self._api_key):
-                return visit.error(401, "This key is not PARLEY_API_KEY. Send it as a bearer token.")
+                sent = visit.headers.get("authorization")
+                why = "This key is not PARLEY_API_KEY." if sent else "There is no key in this request."
+                return visit.error(401, f"{why} Send PARLEY_API_KEY as a bearer token.")
             return None
         if self._users or self._hosts or not self._local_only:
             return visit.error(401, "This server has no key for programs. Start it with PARLEY_API_KEY set.")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -32,6 +33,7 @@ log = logging.getLogger(__name__)
 
 DEFAULT_MODEL = "default"  # servers that hold one model take any name
 DEFAULT_WINDOW = 8192  # tokens, where the server does not tell
+OTHER_KINDS = re.compile(r"^(?:tts|whisper|dall-e)\b|embed|rerank", re.IGNORECASE)  # they write no answers
 ADAPTED = {
     "a system role": "it goes into the first user turn",
     "max_tokens": "it is sent as max_completion_tokens",
@@ -236,12 +238,13 @@ def connect(
     secret = SecretStr(key) if key else None
     timeouts = timeouts or Timeouts()
     listed = _listed(base, secret, timeouts)
-    if model is None and len(listed) > 1:
-        names = ", ".join(sorted(listed)[:8])
+    writers = {name: window for name, window in listed.items() if not OTHER_KINDS.search(name)}
+    if model is None and len(writers) > 1:
+        names = ", ".join(sorted(writers)[:8])
         raise ModelUnavailable(
             f"The server at {base} has several models ({names}). Name one: PARLEY_LLM=remote:NAME."
         )
-    chosen = model or next(iter(listed), DEFAULT_MODEL)
+    chosen = model or next(iter(writers or listed), DEFAULT_MODEL)
     window = listed.get(chosen) or DEFAULT_WINDOW
     return RemoteChatModel(
         url=base, model_name=chosen, key=secret, context_window=window, timeouts=timeouts, **writing

@@ -19,7 +19,7 @@ LARGER = "org/larger-instruct"
 
 def settings_of(page: Page) -> None:
     page.locator("#tools summary").click()
-    expect(page.locator(".model .now")).not_to_be_empty()
+    expect(page.locator(".model .answers-now")).not_to_be_empty()
 
 
 def look_at(page: Page, name: str) -> None:
@@ -31,7 +31,7 @@ def look_at(page: Page, name: str) -> None:
 def test_what_it_means_is_said_before_it_is_agreed_to_and_then_how_far_it_is(site: Site) -> None:
     page = site.open(viewport={"width": 390, "height": 780})
     settings_of(page)
-    expect(page.locator(".model .now")).to_have_text("Answers now: quotations")
+    expect(page.locator(".model .answers-now")).to_have_text("Answers now: quotations")
     page.locator(".model select").select_option(LARGER)
     page.get_by_role("button", name="What would it mean?").click()
     expect(page.locator(".model .prospect")).to_contain_text("It runs on CPU and takes 3.0 GB.")
@@ -49,7 +49,7 @@ def test_what_it_means_is_said_before_it_is_agreed_to_and_then_how_far_it_is(sit
     assert panel.evaluate("(node) => node.scrollWidth <= node.clientWidth")
     site.script.models.ends()
     expect(page.locator(".toast")).to_contain_text(f"{LARGER} answers from now on.")
-    expect(page.locator(".model .now")).to_have_text(f"Answers now: {LARGER} on CPU")
+    expect(page.locator(".model .answers-now")).to_have_text(f"Answers now: {LARGER} on CPU")
     expect(page.locator(".model")).to_contain_text(f"To keep what answers now: PARLEY_LLM={LARGER}.")
     expect(page.locator(".model .coming")).to_be_hidden()
 
@@ -78,7 +78,7 @@ def test_what_cannot_be_had_says_why_before_and_after(site: Site) -> None:
     site.script.models.ends(error="It is broken. Choose another one.")
     expect(page.locator(".toast.problem")).to_contain_text("It is broken. Choose another one.")
     settings_of(page)
-    expect(page.locator(".model .now")).to_have_text("Answers now: quotations")
+    expect(page.locator(".model .answers-now")).to_have_text("Answers now: quotations")
     expect(page.locator(".model").get_by_role("alert")).to_contain_text("It is broken")
 
 
@@ -118,7 +118,7 @@ def test_with_real_models(browser: Browser, tmp_path: Path) -> None:
         expect(model.locator(".prospect")).to_contain_text("Nothing is downloaded.", timeout=PAGE_WAIT)
         page.get_by_role("button", name="Use it").click()
         expect(model.locator(".coming")).to_contain_text("smollm2: Load", timeout=PAGE_WAIT)
-        expect(model.locator(".now")).to_contain_text("smollm2 on CPU", timeout=PAGE_WAIT)
+        expect(model.locator(".answers-now")).to_contain_text("smollm2 on CPU", timeout=PAGE_WAIT)
         expect(page.locator("#engines")).to_contain_text("smollm2", timeout=PAGE_WAIT)
         page.evaluate(  # as if it had been there when it was looked at
             """fetch("/api/model", {method: "POST", headers: {"Content-Type": "application/json"},

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from langchain_core.callbacks import CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+from langchain_core.retrievers import BaseRetriever
 
 from rag.assistant import Assistant, Done, Responder, Sources, Standalone
 from rag.chains import RetrievalQA
 from rag.extractive import ExtractiveQA
-from rag.go_on import NOTHING_BEFORE, asks_on, no_more
+from rag.go_on import NOTHING_BEFORE, Further, asks_on, no_more
 from tests.rag.scripted import HashChat
 from tests.rag.test_extractive import Given
 
@@ -135,3 +137,29 @@ def test_a_model_is_asked_the_question_again_and_told_what_was_said(cut: bool) -
     [sources] = [event for event in events if isinstance(event, Sources)]
     assert sources.documents == ((MILL, RUIN) if cut else (RUIN,))
     assert retriever.asked == [QUESTION]
+
+
+class Found(BaseRetriever):
+    """As many passages as it may give, ever less alike."""
+
+    k: int = 4
+
+    def _get_relevant_documents(
+        self, query: str, *, run_manager: CallbackManagerForRetrieverRun
+    ) -> list[Document]:
+        return [
+            Document(
+                f"Passage {n}.",
+                metadata={"source": "a", "start": 9 * n, "end": 9 * n + 9, "score": 0.9 - n / 10},
+            )
+            for n in range(self.k)
+        ]
+
+
+def test_more_is_looked_for_behind_the_passages_that_were_all_told_of() -> None:
+    told = tuple(("a", 9 * n, 9 * n + 9) for n in range(4))
+    more = Further("All of it.", cut=False, places=told)
+    found = more.searching(Found()).invoke("q")
+    assert [document.page_content for document in more.more(found)] == [f"Passage {n}." for n in (4, 5, 6, 7)]
+    cut = Further("Half of", cut=True, places=told)
+    assert len(cut.searching(Found()).invoke("q")) == 4

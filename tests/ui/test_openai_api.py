@@ -243,7 +243,7 @@ class Failing(ScriptedAssistant):
         first, *rest = super()._events(question, history)
         yield first
         yield Token("It closes [2] at")
-        yield Replaced("The model died. The answer below quotes the documents instead.")
+        yield Replaced("The model died. This answer quotes the documents instead.")
         yield from rest
 
 
@@ -254,12 +254,12 @@ def test_a_model_that_fails_in_the_middle_is_said_and_the_quotations_follow(
     completion = ask(client)
     assert completion.choices[0].message.content == ANSWER
     assert completion.model_extra["parley"]["notices"] == [
-        "The model died. The answer below quotes the documents instead."
+        "The model died. This answer quotes the documents instead."
     ]
     chunks = list(ask(client, stream=True))
     text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
     assert text == (
-        "It closes [2] at\n\nThe model died. The answer below quotes the documents instead.\n\n" + ANSWER
+        "It closes [2] at\n\nThe model died. This answer quotes the documents instead.\n\n" + ANSWER
     )
     marks = next(
         c.choices[0].delta.model_extra["annotations"]

@@ -6,7 +6,7 @@ import { refresh } from "./library.js";
 const QUICK = 600; // milliseconds between two looks while a model is on its way
 const OTHER = "";
 
-const now = el("p", { class: "now" });
+const now = el("p", { class: "answers-now" });
 const select = el("select", { id: "model-offers", "aria-label": "Language model", onchange: changed });
 const other = el("input", { type: "text", "aria-label": "Name of a model", placeholder: "org/name, a path, or remote:NAME", maxlength: "500", spellcheck: "false", autocomplete: "off", oninput: unsettled });
 const ASK = "What would it mean?";

@@ -278,6 +278,9 @@ def test_the_model_is_asked_from_the_server() -> None:
         llm = connect(url)
         assert (llm.model_name, llm.context_window) == ("m", 32768)
         assert connect(url, model="other").model_name == "other"
+    parley = '{"data": [{"id": "parley"}, {"id": "tts-1"}, {"id": "whisper-1"}, {"id": "bge-reranker"}]}'
+    with scripted(serves_models("200 OK", parley)) as url:
+        assert connect(url).model_name == "parley"  # the others write no answers
     with (
         scripted(serves_models("200 OK", '{"data": [{"id": "a"}, {"id": "b"}]}')) as url,
         pytest.raises(ModelUnavailable, match=r"several models \(a, b\).*PARLEY_LLM=remote:NAME"),
