@@ -251,6 +251,7 @@ class LanguageModel:
         from rag.llms.memory import give_back
 
         with self._one_by_one:
+            failed: Exception | None = None
             try:
                 with scope(token):
                     self._arrive(self._open(wish, agreed), token)
@@ -259,9 +260,12 @@ class LanguageModel:
                 pass
             except Exception as error:  # said in the page, and raised in whoever waits for it
                 log.debug("%s could not be opened", wish, exc_info=True)
-                self._fail(_bare(error), token)
+                failed = _bare(error)
             give_back()  # what was half loaded, before the old one needs its room
-            self._bring_back(token)
+            with self._changed:  # a question that comes in between would begin the old one without the reason
+                if failed is not None:
+                    self._fail(failed, token)
+                self._bring_back(token)
 
     def _open(self, wish: str, agreed: threading.Event) -> InForce:
         from rag.llms import EXTRACTIVE, DoesNotFit
