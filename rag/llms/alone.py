@@ -15,10 +15,9 @@ from typing import Any
 from rag.llms.choosing import Sampling
 from rag.llms.errors import Busy, explained, is_memory
 from rag.llms.memory import give_back
-from rag.llms.run import Run, generation_thread
+from rag.llms.run import PATIENCE, Run, generation_thread
 from rag.telling import Wait
 
-PATIENCE = 120.0  # seconds after which somebody is told to come back later
 LOOK = 0.1  # seconds between two looks at those who wait
 
 

@@ -25,14 +25,13 @@ from rag.llms.memory import give_back
 from rag.llms.pace import Pace
 from rag.llms.prefixes import Prefixes
 from rag.llms.ragged import KeyValues, Part, forward
-from rag.llms.run import Run, generation_thread
+from rag.llms.run import PATIENCE, Run, generation_thread
 from rag.telling import Wait
 
 log = logging.getLogger(__name__)
 
 AT_ONCE = 32  # answers that are written in one pass
 READ = {"cpu": 256, "cuda": 1024}  # tokens of a prompt that one pass reads while others write
-PATIENCE = 120.0  # seconds after which somebody is told to come back later
 HELD = 0.02  # seconds between two looks at answers that all stand still
 HOPE = 0.6  # that a guess is right, as long as nothing is known of it
 FORGETS = 0.02  # of what is known of guesses, with each token

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Literal, TypeVar
 
 from rag.llms.alternatives import PACKING
-from rag.llms.errors import DoesNotFit
+from rag.llms.errors import DoesNotFit, is_memory
 from rag.llms.machine import Machine, choose, on_processor
 from rag.llms.plan import Layout, Plan, Quantize, place, where
 
@@ -89,15 +89,9 @@ def _or_none(load: Callable[[Plan], T], plan: Plan) -> T | None:
     try:
         return load(plan)
     except (MemoryError, RuntimeError) as error:
-        if not is_out_of_memory(error):
+        if not is_memory(error):
             raise
         return None
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Of Python, of torch on a GPU, or of its allocator for main memory."""
-    said = str(error)
-    return isinstance(error, MemoryError) or "out of memory" in said or "can't allocate memory" in said
 
 
 def free_caches() -> None:

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from rag.llms.errors import DoesNotFit, ModelUnavailable
-from rag.llms.fallback import first_that_loads, is_out_of_memory, plans
+from rag.llms.errors import DoesNotFit, ModelUnavailable, is_memory
+from rag.llms.fallback import first_that_loads, plans
 from rag.llms.gguf_file import gguf_config, is_gguf, parsed_once
 from rag.llms.hub import first_qwen_refusal, raw_config
 from rag.llms.machine import MEMORY_SPEED, choose, cpu_dtype, this_machine
@@ -114,7 +114,7 @@ def explained(name: str, trusted: bool) -> Iterator[None]:
     except MemoryError as error:
         raise DoesNotFit(_out_of_memory(name)) from error
     except (OSError, ValueError, LookupError, RuntimeError, struct.error, SafetensorError) as error:
-        if is_out_of_memory(error):
+        if is_memory(error):
             raise DoesNotFit(_out_of_memory(name)) from error
         raise ModelUnavailable(_unreadable(name, error, trusted)) from error
 

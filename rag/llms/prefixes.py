@@ -34,22 +34,26 @@ class Prefixes:
 
     def start(self, prompt: Sequence[int], capacity: int) -> KeyValues:
         """A cache with room for `capacity` tokens, and as much of the prompt as is known; never all of it."""
-        known = max(self._kept, key=lambda kept: _same(kept.tokens, prompt), default=None)
-        same = self.known(prompt)
-        if known is None or not same:
+        same, known = self._longest(prompt)
+        if known is None or same < SHORTEST:
             return KeyValues(capacity)
         self._kept = (*(kept for kept in self._kept if kept is not known), known)
-        return known.cache.copy(same, capacity)
+        return known.cache.copy(min(same, len(prompt) - 1), capacity)
 
     def known(self, prompt: Sequence[int]) -> int:
         """How many of the prompt's tokens need not be read."""
-        same = max((_same(kept.tokens, prompt) for kept in self._kept), default=0)
+        same, _ = self._longest(prompt)
         return min(same, len(prompt) - 1) if same >= SHORTEST else 0
+
+    def _longest(self, prompt: Sequence[int]) -> tuple[int, Beginning | None]:
+        """What has most in common with the prompt, and how many tokens."""
+        found = ((_same(kept.tokens, prompt), kept) for kept in self._kept)
+        return max(found, key=lambda pair: pair[0], default=(0, None))
 
     def learn(self, prompt: Sequence[int], cache: KeyValues) -> None:
         """Keep what this prompt, all of which is in `cache`, has in common with one before."""
         same = min(KEPT, max((_same(seen, prompt) for seen in self._seen), default=0))
-        known = max((_same(kept.tokens, prompt) for kept in self._kept), default=0)
+        known, _ = self._longest(prompt)
         self._seen.append(list(prompt))
         if same >= known + SHORTEST:
             kept = [*self._kept, Beginning(list(prompt[:same]), cache.copy(same, same))]

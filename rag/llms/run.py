@@ -20,6 +20,7 @@ from rag.telling import Wait, tell
 Finish = Literal["stop", "length", "time", "repetition"]
 LOOPED = 32  # tokens that do nothing but repeat, and
 TIMES = 4  # how often at least, before an answer is ended
+PATIENCE = 120.0  # seconds of waiting after which somebody is told to come back later
 THREAD = "generation"  # name of the threads that make tokens
 GRACE = 5.0  # seconds for each of them at the program's end
 PERIOD = 40  # tokens of the longest phrase whose repetition is looked for
