@@ -125,15 +125,22 @@ def tie(plain: Alone, prompt: Sequence[int], one: Sequence[int], other: Sequence
     return float((logits[first] - logits[second]).abs())
 
 
-def together(llm: LocalChatModel, asked: Sequence[list[BaseMessage]]) -> Iterator[str]:
-    """Several people at once, who asked in the same second, against one after the other."""
-    alone_tokens, began = 0, time.perf_counter()
-    before, asked = asked[:TOGETHER], asked[TOGETHER:]  # others, whose prompts are not known yet
-    for messages in before:
-        answer: Any = llm.invoke(messages)
-        alone_tokens += answer.usage_metadata["output_tokens"]
+def together(
+    models: Sequence[LocalChatModel], known: Sequence[list[BaseMessage]], asked: Sequence[list[BaseMessage]]
+) -> Iterator[str]:
+    """The same questions one after the other, and by several people in the same second.
+
+    Each way has a model of its own, to which all of the questions are new, and `known` is not.
+    """
+    for llm in models:
+        for messages in known:
+            llm.invoke(messages)
+    one_by_one, at_once = models
+    began = time.perf_counter()
+    answers: list[Any] = [one_by_one.invoke(messages) for messages in asked]
+    alone_tokens = sum(answer.usage_metadata["output_tokens"] for answer in answers)
     alone = alone_tokens / (time.perf_counter() - began)
-    firsts, waits, tokens, errors = [0.0] * len(asked), [0.0] * len(asked), [0] * len(asked), []
+    firsts, waits, tokens = [0.0] * len(asked), [0.0] * len(asked), [0] * len(asked)
     start = time.perf_counter()
 
     def ask(number: int) -> None:
@@ -142,7 +149,7 @@ def together(llm: LocalChatModel, asked: Sequence[list[BaseMessage]]) -> Iterato
                 waits[number] = news.seconds + time.perf_counter() - start
 
         with listening(listen):
-            for chunk in llm.stream(asked[number]):
+            for chunk in at_once.stream(asked[number]):
                 firsts[number] = firsts[number] or (time.perf_counter() - start) * bool(chunk.content)
                 if chunk.usage_metadata:
                     tokens[number] = chunk.usage_metadata["output_tokens"]
@@ -156,7 +163,10 @@ def together(llm: LocalChatModel, asked: Sequence[list[BaseMessage]]) -> Iterato
     errors = [wait / first - 1 for wait, first in zip(waits, firsts, strict=True) if wait]
     yield f"{len(asked)} at once: first tokens after {', '.join(f'{each:.1f}' for each in sorted(firsts))} s"
     yield f"announced against real: {', '.join(f'{error:+.0%}' for error in errors)}"
-    yield f"{total:.1f} tokens/s in all, {alone:.1f} one after the other ({total / alone:.2f} times)"
+    yield (
+        f"{total:.1f} tokens/s in all, {alone:.1f} one after the other ({total / alone:.2f} times); "
+        f"{sum(tokens)} and {alone_tokens} tokens"
+    )
 
 
 def cancelled(batch: Batch, asked: Sequence[list[int]], sampling: Sampling) -> Iterator[str]:
@@ -216,11 +226,13 @@ def main() -> None:
     args = parser.parse_args()
     import torch
 
-    asked = prompts(args.folder, args.questions + 2 * TOGETHER)
+    asked = prompts(args.folder, args.questions + TOGETHER)
     loaded = load(SMOLLM2, bundled())
     loaded.model.to(getattr(torch, args.dtype))
     plain = Alone(copy.deepcopy(loaded.model), loaded.model.generation_config.eos_token_id, ())
-    llm = LocalChatModel(loaded=loaded, repetition_penalty=args.penalty, max_new_tokens=LIMIT)
+    llm, *pair = (
+        LocalChatModel(loaded=loaded, repetition_penalty=args.penalty, max_new_tokens=LIMIT) for _ in range(3)
+    )
     ours: Any = llm._writer
     ids = [llm._prompt_ids(messages) for messages in asked]
     sampling = Sampling(repetition_penalty=args.penalty)
@@ -228,7 +240,7 @@ def main() -> None:
         write(writer, ids[0], sampling)
     parts = {
         "plain": lambda: against_plain(ours, plain, ids[: args.questions], sampling),
-        "together": lambda: together(llm, asked[-2 * TOGETHER :]),
+        "together": lambda: together(pair, asked[:2], asked[-TOGETHER:]),
         "cancelled": lambda: cancelled(ours, ids, sampling),
         "overhead": lambda: overhead(llm, asked[:10]),
     }

@@ -1,9 +1,9 @@
 """Several answers at once from one model: every pass adds a token or more to each of them.
 
 One thread makes the passes. A pass takes the answers that are being written, each with the guesses of
-`lookup` that are likely enough to pay, and a piece of the first prompt that is not read yet; so whoever comes
-reads the first word after the prompts before theirs, and nobody waits for another's answer to end. It does
-not know text, nor how tokens are chosen.
+`lookup` that are likely enough to pay, and the next piece of the prompts that are not read yet, in their
+order; so whoever comes reads the first word after the prompts before theirs, and nobody waits for another's
+answer to end. It does not know text, nor how tokens are chosen.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from rag.telling import Wait
 log = logging.getLogger(__name__)
 
 AT_ONCE = 32  # answers that are written in one pass
-READ = {"cpu": 256, "cuda": 1024}  # tokens of a prompt that one pass reads while others write
+READ = {"cpu": 384, "cuda": 1024}  # tokens of prompts that one pass reads while others write
 HELD = 0.02  # seconds between two looks at answers that all stand still
 HOPE = 0.6  # that a guess is right, as long as nothing is known of it
 FORGETS = 0.02  # of what is known of guesses, with each token
@@ -185,14 +185,14 @@ class Batch:
         for place, (run, tokens) in enumerate(line):
             before += tokens
             if place or writing:
-                run.inform(Wait(place, self._until(before, writing + place / 2)))
+                run.inform(Wait(place, self._until(before, writing + (place + 1) // 2)))
 
-    def _until(self, tokens: int, writing: float) -> float | None:
+    def _until(self, tokens: int, writing: int) -> float | None:
         """Seconds until so many tokens of prompts are read while `writing` answers are written, too."""
         reading = self._pace.reading(tokens)
         if reading is None:
             return None
-        return reading + math.ceil(tokens / self._read) * self._pace.writing(round(writing))
+        return reading + math.ceil(tokens / self._read) * self._pace.writing(writing)
 
     def _parts(self, seats: Sequence[Seat]) -> list[tuple[Seat, Part, list[int]]]:
         """What each has in the next pass, with the guesses in it."""
@@ -203,12 +203,15 @@ class Batch:
             guessed = guesses.get(seat, [])
             tokens = [seat.lookup.tokens[-1], *guessed]
             parts.append((seat, Part(seat.cache, tokens, len(tokens)), guessed))
-        if unread := next((seat for seat in seats if seat.left), None):
-            start = unread.cache.length
-            most = self._read if writing else READ_AT_ONCE
-            tokens = unread.run.prompt[start : start + most]
-            last = start + len(tokens) == len(unread.run.prompt)
-            parts.append((unread, Part(unread.cache, tokens, int(last)), []))
+        unread = [seat for seat in seats if seat.left]
+        budget = self._read if writing else min(READ_AT_ONCE, unread[0].left)
+        for seat in unread:
+            start = seat.cache.length
+            tokens = seat.run.prompt[start : start + _piece(seat.left, budget)]
+            if tokens:
+                last = start + len(tokens) == len(seat.run.prompt)
+                parts.append((seat, Part(seat.cache, tokens, int(last)), []))
+                budget -= len(tokens)
         return parts
 
     def _worth_it(self, writing: Sequence[Seat]) -> dict[Seat, list[int]]:
@@ -330,3 +333,8 @@ class Batch:
         seat, part, guessed = parts[0]
         self._take(seat, part, guessed, logits)
         return True
+
+
+def _piece(left: int, budget: int) -> int:
+    """How many tokens to read of a prompt: no few are left for a pass of their own."""
+    return left if left <= budget + budget // 4 else max(0, budget)

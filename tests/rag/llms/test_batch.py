@@ -132,6 +132,39 @@ def test_who_comes_later_does_not_wait_for_the_end(slow: LocalChatModel) -> None
         assert len(long.written) >= before
 
 
+def test_prompts_are_read_in_their_order_as_many_as_a_pass_holds(
+    slow: LocalChatModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = batch_of(slow)
+    batch._read = 40
+    long = run_of(slow, PASSAGE, limit=4000)
+    long.looped = False
+    later = [Run([7] * n, 1, Sampling()) for n in (90, 21, 30)]  # 40 + 50; 21 + 19; 11
+    held, pieces = threading.Event(), []
+
+    def recording(original: Forward) -> Forward:
+        def instead(model: Any, parts: Sequence[Part], check: Callable[[], None]) -> Any:
+            held.wait(30)  # until all of them have asked
+            if batch._waiting or len(batch._seats) > 1:
+                pieces.append([len(part.tokens) for part in parts if batch_run(batch, part) in later])
+            return original(model, parts, check)
+
+        return instead
+
+    with long, passing(monkeypatch, recording):
+        batch.start(long)
+        for run in later:
+            batch.start(run)
+        held.set()
+        firsts = [len(read(run)) for run in later]
+    assert firsts == [1, 1, 1]
+    assert [sizes for sizes in pieces if sizes] == [[40], [50], [21, 19], [11]]
+
+
+def batch_run(batch: Batch, part: Part) -> Run:
+    return next(seat.run for seat in batch._seats if seat.cache is part.cache)
+
+
 def test_an_error_harms_only_the_one_with_whom_it_comes(
     llm: LocalChatModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
