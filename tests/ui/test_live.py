@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import httpx
 import numpy as np
@@ -18,13 +19,14 @@ from websockets.exceptions import ConnectionClosed
 from speech.audio import Samples
 from tests.browser.serving import serve
 from tests.speech.speaking import spoken
-from tests.ui.scripted import ANSWER, Heard, Script
+from tests.ui.scripted import ANSWER, QUOTE, Heard, Script
 from tests.ui.talker import Talker
 from ui.guard import SIGNED_OUT
 from ui.live import Microphone
 from ui.web import build_ui
 
 QUESTION = "When does the lamp room close?"
+SHORT = "Who built it?"  # said where any words do: the recogniser is scripted
 STAGES = ("endpoint", "transcript", "standalone", "retrieval", "first_token", "first_sentence", "audio_sent")
 
 
@@ -58,7 +60,7 @@ def silence(seconds: float) -> Samples:
 async def asked(talker: Talker, sound: Samples | None = None) -> int:
     """Say something; the number of the turn that it begins."""
     since = len(talker.messages)
-    talker.say(np.concatenate([silence(0.3), spoken(QUESTION) if sound is None else sound]))
+    talker.say(np.concatenate([silence(0.3), spoken(SHORT) if sound is None else sound]))
     message = await talker.until("asked", since=since)
     return int(message["turn"])
 
@@ -72,7 +74,7 @@ async def sounding(talker: Talker, turn: int, seconds: float = 0.5) -> None:
 def test_a_spoken_question_is_answered_aloud_and_timed(house: House) -> None:
     async def visit(talker: Talker) -> None:
         conversation = await talker.talk()
-        turn = await asked(talker)
+        turn = await asked(talker, spoken(QUESTION))
         end = await talker.said()
         latency = await talker.until("latency", lambda m: m["turn"] == turn)
         done = await talker.until("line", lambda m: m["line"]["type"] == "done")
@@ -130,6 +132,8 @@ def test_a_voice_over_the_answer_silences_it_and_asks_the_next_question(house: H
 def test_a_voice_without_words_pauses_the_answer_and_it_goes_on_where_it_stopped(
     house: House, words: str
 ) -> None:
+    house.script.assistant.text = f"{QUOTE} [1]"
+
     async def visit(talker: Talker) -> None:
         await talker.talk()
         turn = await asked(talker)
@@ -146,7 +150,7 @@ def test_a_voice_without_words_pauses_the_answer_and_it_goes_on_where_it_stopped
         while talker.turns[turn].samples < len(talker.turns[turn].sound):
             await asyncio.sleep(0.02)
         assert len(talker.turns) == 1
-        assert talker.turns[turn].samples > 5 * 24_000
+        assert talker.turns[turn].samples > 2.9 * 24_000
         assert "interrupted" not in talker.kinds()
 
     house.run(visit)
@@ -304,37 +308,47 @@ def threads() -> list[str]:
     return [thread.name for thread in threading.enumerate() if thread.name.startswith(names)]
 
 
-@pytest.mark.parametrize("frame", [b"", b"abc", b"\0" * 12, b"\0" * 13, b"\0" * 60_000])
-def test_garbage_ends_its_own_socket_alone(house: House, frame: bytes) -> None:
+def test_garbage_ends_its_own_socket_alone(house: House) -> None:
     async def visit(talker: Talker) -> None:
         await talker.talk()
-        async with Talker(house.url) as other:
-            await other.talk()
-            await other.socket.send(frame)
-            with pytest.raises(ConnectionClosed):
-                await asyncio.wait_for(closed(other), 10)
+        for frame in (b"", b"abc", b"\0" * 12, b"\0" * 13, b"\0" * 60_000):
+            async with Talker(house.url) as other:
+                await other.talk()
+                await other.socket.send(frame)
+                assert await ended(other), frame
         turn = await asked(talker)
         await sounding(talker, turn)
 
     house.run(visit)
 
 
-async def closed(talker: Talker) -> None:
+async def ended(talker: Talker) -> bool:
+    """Whether the server closes the socket within ten seconds."""
+    try:
+        await asyncio.wait_for(closed(talker), 10)
+    except ConnectionClosed:
+        return True
+    except TimeoutError:
+        return False
+
+
+async def closed(talker: Talker) -> NoReturn:
     while True:
         await talker.socket.ping()
         await asyncio.sleep(0.05)
 
 
-@pytest.mark.parametrize(
-    "text", ["", "{", "[]", '"talk"', '{"type": 7}', '{"type": "talk", "rate": "x"}', "{}"]
-)
-def test_messages_without_sense_do_nothing(house: House, text: str) -> None:
+def test_messages_without_sense_do_nothing(house: House) -> None:
+    senseless = ("", "{", "[]", '"talk"', '{"type": 7}', '{"type": "talk", "rate": "x"}', "{}")
+
     async def visit(talker: Talker) -> None:
-        await talker.socket.send(text)
+        for text in senseless:
+            await talker.socket.send(text)
         await talker.tell(type="playing", turn="x", samples=[])
         await talker.tell(type="first", turn=None)
         await talker.talk()
-        await talker.socket.send(text)
+        for text in senseless:
+            await talker.socket.send(text)
         await talker.tell(type="first", turn=1 << 40, latency="late")
         await asked(talker)
 
