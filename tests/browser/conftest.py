@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +14,9 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
 
 from speech.audio import wav_bytes
+from tests.browser.real import app_served, write_slowly
 from tests.browser.serving import serve
+from tests.rag.llms import servers
 from tests.ui.scripted import Script
 from ui.web import build_ui
 
@@ -64,6 +67,15 @@ def launch() -> Iterator[Callable[[Path], Browser]]:
 @pytest.fixture(scope="session")
 def browser(launch: Callable[[Path], Browser], recording: Path) -> Browser:
     return launch(recording)
+
+
+@pytest.fixture(scope="session")
+def writing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Parley with a model that writes its answer at 30 tokens a second; one for whoever asks it."""
+    with ExitStack() as stack:
+        model = stack.enter_context(servers.scripted(write_slowly))
+        data = tmp_path_factory.mktemp("writing") / "data"
+        yield stack.enter_context(app_served(data, "--llm", "remote", "--llm-url", model))
 
 
 @dataclass

@@ -6,7 +6,6 @@ Nothing is scripted but the language model of the last tests, a loopback server 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +13,8 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from speech.audio import wav_bytes
-from tests.browser.real import PAGE_WAIT, app_served, ask, opened, write_slowly
-from tests.rag.llms import servers
+from tests.browser.real import PAGE_WAIT, app_served, ask, opened
+from tests.browser.test_model import settings_of
 from tests.rag.test_documents import make_pdf
 from tests.speech.speaking import spoken
 
@@ -39,14 +38,6 @@ def quoting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(scope="module")
-def writing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with ExitStack() as stack:
-        model = stack.enter_context(servers.scripted(write_slowly))
-        data = tmp_path_factory.mktemp("writing") / "data"
-        yield stack.enter_context(app_served(data, "--llm", "remote", "--llm-url", model))
-
-
 def test_typed_questions_follow_ups_and_a_reload(visitor: Browser, quoting: str) -> None:
     with opened(visitor, quoting) as page:
         assert "08:00" in ask(page, "When does the garden open?")
@@ -64,6 +55,31 @@ def test_a_question_that_the_documents_do_not_answer(visitor: Browser, quoting: 
         answer = ask(page, "Which enzyme splits lactose in the small intestine of mammals?")
         assert answer == "I could not find this in your documents."
         expect(page.locator("#chat .answer-done .cite")).to_have_count(0)
+
+
+def test_the_sample_documents_are_evaluated_with_two_settings(visitor: Browser, quoting: str) -> None:
+    sample = Path("docs/sample-questions.jsonl").read_text(encoding="utf-8").splitlines()
+    with opened(visitor, quoting) as page:
+        page.get_by_role("tab", name="Evaluate").click()
+        expect(page.get_by_label("Set of questions")).to_have_value("Sample questions")
+        page.get_by_label("Set of questions").select_option("")
+        file = {"name": "some.jsonl", "mimeType": "text/plain", "buffer": "\n".join(sample[:6]).encode()}
+        page.get_by_label("Upload questions").set_input_files(file)  # type: ignore[arg-type]
+        expect(page.locator(".questions li")).to_have_count(6)
+        page.get_by_role("button", name="Propose some").click()
+        expect(page.locator(".offered li")).to_have_count(10, timeout=PAGE_WAIT)
+        page.get_by_role("button", name="Drop all").click()
+        page.get_by_text("Compare with other settings").click()
+        page.get_by_label("How probable an answer must be").fill("1")
+        page.get_by_role("button", name="Run the evaluation").click()
+        answered = "6 questions, answered by quotations"
+        expect(page.locator(".result .summary")).to_contain_text(answered, timeout=PAGE_WAIT)
+        refused = page.locator(".figures tr", has_text="Refused, though answerable")
+        expect(refused.locator("td")).to_have_text(["0 % of 6", "100 % of 6"])
+        page.get_by_label("Misses of").select_option("1")
+        page.locator(".miss").first.click()
+        expect(page.locator(".look dl").first).to_contain_text("I could not find this in your documents.")
+        expect(page.locator("#page-view mark").first).to_contain_text("10:00")
 
 
 def test_a_spoken_question_is_written_down_answered_and_spoken(visitor: Browser, quoting: str) -> None:
@@ -130,6 +146,36 @@ def test_a_hostile_document_asks_for_nothing_and_becomes_nothing(
                 assert page.locator(f"{place} {element}").count() == 0, (place, element)
         assert page.locator("#send").count() == 1
         assert page.title() == "Parley"
+
+
+def test_another_model_is_chosen_and_answers_until_quotations_are_chosen_again(
+    visitor: Browser, quoting: str
+) -> None:
+    with opened(visitor, quoting) as page:
+        model = page.locator(".model")
+        settings_of(page)
+        model.locator("select").select_option("smollm2")
+        page.get_by_role("button", name="What would it mean?").click()
+        expect(model.locator(".prospect")).to_contain_text("Nothing is downloaded.", timeout=PAGE_WAIT)
+        page.get_by_role("button", name="Use it").click()
+        expect(model.locator(".coming")).to_contain_text("smollm2: Load", timeout=PAGE_WAIT)
+        expect(model.locator(".answers-now")).to_contain_text("smollm2 on CPU", timeout=PAGE_WAIT)
+        expect(page.locator("#engines")).to_contain_text("smollm2", timeout=PAGE_WAIT)
+        page.evaluate(  # as if it had been there when it was looked at
+            """fetch("/api/model", {method: "POST", headers: {"Content-Type": "application/json"},
+                 body: JSON.stringify({name: "/no/such/folder"})})"""
+        )
+        goes_on = page.locator("#engines .panel")
+        expect(goes_on).to_contain_text("There is no model '/no/such/folder'", timeout=PAGE_WAIT)
+        expect(goes_on).to_contain_text("smollm2 goes on answering")
+        page.keyboard.press("Escape")
+        assert ask(page, "When does the garden open?")
+        expect(page.locator("#chat")).to_contain_text("smollm2")  # how it was answered names the model
+        settings_of(page)
+        model.locator("select").select_option("extractive")
+        page.get_by_role("button", name="What would it mean?").click()
+        page.get_by_role("button", name="Use it").click()
+        expect(model.locator(".answers-now")).to_contain_text("quotations", timeout=PAGE_WAIT)
 
 
 @pytest.mark.alone

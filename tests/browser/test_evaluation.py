@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from rag.questions import Row, as_lines
 from tests.browser.conftest import TIMEOUT, Site
-from tests.browser.real import PAGE_WAIT, app_served, opened
 from tests.ui.scripted import ANSWER, QUOTE
 
 pytestmark = pytest.mark.browser
@@ -295,31 +294,6 @@ def test_it_fits_a_phone(site: Site, scheme: str) -> None:
              .map((node) => node.outerHTML)"""
     )
     assert unnamed == []
-
-
-def test_with_real_engines_and_the_sample_documents(browser: Browser, tmp_path: Path) -> None:
-    sample = Path("docs/sample-questions.jsonl").read_text(encoding="utf-8").splitlines()
-    with app_served(tmp_path / "data", "--llm", "extractive") as url, opened(browser, url) as page:
-        page.get_by_role("tab", name="Evaluate").click()
-        expect(page.get_by_label("Set of questions")).to_have_value("Sample questions")
-        page.get_by_label("Set of questions").select_option("")
-        file = {"name": "some.jsonl", "mimeType": "text/plain", "buffer": "\n".join(sample[:6]).encode()}
-        page.get_by_label("Upload questions").set_input_files(file)  # type: ignore[arg-type]
-        expect(page.locator(".questions li")).to_have_count(6)
-        page.get_by_role("button", name="Propose some").click()
-        expect(page.locator(".offered li")).to_have_count(10, timeout=PAGE_WAIT)
-        page.get_by_role("button", name="Drop all").click()
-        page.get_by_text("Compare with other settings").click()
-        page.get_by_label("How probable an answer must be").fill("1")
-        page.get_by_role("button", name="Run the evaluation").click()
-        answered = "6 questions, answered by quotations"
-        expect(page.locator(".result .summary")).to_contain_text(answered, timeout=PAGE_WAIT)
-        refused = page.locator(".figures tr", has_text="Refused, though answerable")
-        expect(refused.locator("td")).to_have_text(["0 % of 6", "100 % of 6"])
-        page.get_by_label("Misses of").select_option("1")
-        page.locator(".miss").first.click()
-        expect(page.locator(".look dl").first).to_contain_text("I could not find this in your documents.")
-        expect(page.locator("#page-view mark").first).to_contain_text("10:00")
 
 
 def test_a_median_is_the_same_in_a_plot_as_among_the_figures(site: Site) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +10,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from speech.audio import Samples, wav_bytes
-from tests.browser.real import FACTS, PAGE_WAIT, app_served, opened, write_slowly
+from tests.browser.real import FACTS, PAGE_WAIT, opened
 from tests.browser.serving import serve
-from tests.rag.llms import servers
 from tests.speech.speaking import spoken
 from tests.ui.scripted import Heard, Script
 from ui.web import build_ui
@@ -22,7 +20,7 @@ pytestmark = pytest.mark.browser
 
 LATE = 20_000  # milliseconds that a step may take on a busy machine
 QUESTION = "When does the garden open?"
-LONG = "This answer goes on for a good while, word after word, so that somebody can speak over it. " * 2
+LONG = "This answer goes on for a good while, word after word, so that somebody can speak over it. "
 
 
 def silence(seconds: float) -> Samples:
@@ -39,14 +37,6 @@ def hearing(launch: Callable[[Path], Browser], tmp_path: Path) -> Callable[..., 
         return launch(path)
 
     return start
-
-
-@pytest.fixture
-def writing(tmp_path: Path) -> Iterator[str]:
-    """Parley with a model that writes its answer at 30 tokens a second."""
-    with ExitStack() as stack:
-        model = stack.enter_context(servers.scripted(write_slowly))
-        yield stack.enter_context(app_served(tmp_path / "data", "--llm", "remote", "--llm-url", model))
 
 
 def talk(page: Page) -> None:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import Site
-from tests.browser.real import PAGE_WAIT, app_served, ask, opened
 from tests.browser.serving import serve
 from tests.ui.scripted import Script
 from ui.web import build_ui
+
+pytestmark = pytest.mark.browser
 
 LARGER = "org/larger-instruct"
 
@@ -106,27 +106,3 @@ def test_only_the_first_user_chooses(browser: Browser, script: Script) -> None:
         expect(page.locator(".model")).to_contain_text("Only anna may choose the model")
         expect(page.locator(".model select")).to_be_hidden()
         context.close()
-
-
-@pytest.mark.alone
-def test_with_real_models(browser: Browser, tmp_path: Path) -> None:
-    with app_served(tmp_path / "data", "--llm", "extractive") as url, opened(browser, url) as page:
-        model = page.locator(".model")
-        settings_of(page)
-        model.locator("select").select_option("smollm2")
-        page.get_by_role("button", name="What would it mean?").click()
-        expect(model.locator(".prospect")).to_contain_text("Nothing is downloaded.", timeout=PAGE_WAIT)
-        page.get_by_role("button", name="Use it").click()
-        expect(model.locator(".coming")).to_contain_text("smollm2: Load", timeout=PAGE_WAIT)
-        expect(model.locator(".answers-now")).to_contain_text("smollm2 on CPU", timeout=PAGE_WAIT)
-        expect(page.locator("#engines")).to_contain_text("smollm2", timeout=PAGE_WAIT)
-        page.evaluate(  # as if it had been there when it was looked at
-            """fetch("/api/model", {method: "POST", headers: {"Content-Type": "application/json"},
-                 body: JSON.stringify({name: "/no/such/folder"})})"""
-        )
-        goes_on = page.locator("#engines .panel")
-        expect(goes_on).to_contain_text("There is no model '/no/such/folder'", timeout=PAGE_WAIT)
-        expect(goes_on).to_contain_text("smollm2 goes on answering")
-        page.keyboard.press("Escape")
-        assert ask(page, "When does the garden open?")
-        expect(page.locator("#chat")).to_contain_text("smollm2")  # how it was answered names the model
