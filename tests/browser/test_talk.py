@@ -14,7 +14,7 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page, Playwright, WebSocketRoute, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, WebSocketRoute, expect
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -119,12 +119,19 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
 
 
-@pytest.fixture
-def page(served: str, browser: Browser) -> Iterator[Page]:
-    """A browser of somebody new, and at the end what it complained about."""
-    complaints: list[str] = []
+@pytest.fixture(scope="module")
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """One for all, which loads the site's scripts but once."""
     context = browser.new_context()
     context.set_default_timeout(TIMEOUT)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Iterator[Page]:
+    """A page of somebody new, and at the end what it complained about."""
+    complaints: list[str] = []
     page = context.new_page()
 
     def complain(kind: str, text: str) -> None:
@@ -134,7 +141,9 @@ def page(served: str, browser: Browser) -> Iterator[Page]:
     page.on("console", lambda message: complain(message.type, message.text))
     page.on("pageerror", lambda error: complain("error", str(error)))
     yield page
-    context.close()
+    page.evaluate("localStorage.clear()")
+    page.close()
+    context.clear_cookies()
     assert not complaints
 
 
@@ -270,7 +279,6 @@ def test_states_are_shown_and_announced(server: Server) -> None:
     expect(page.locator("meter.level")).to_be_hidden()
 
 
-@pytest.mark.alone
 def test_announcements_wait_for_the_person_and_for_each_other(server: Server) -> None:
     page = server.page
     begin(server)
