@@ -27,7 +27,7 @@ from rag.llms.stopping import StopText
 from rag.llms.streamer import Pieces
 from rag.llms.thinking import ThoughtFilter, begins_thinking
 from rag.llms.writers import open_writer
-from rag.telling import Note, tell
+from rag.telling import Notice, tell
 
 CUTS = {
     "length": "The answer reached the limit of {limit} tokens and ends there.",
@@ -156,7 +156,7 @@ class LocalChatModel(BaseChatModel):
             total_tokens=len(run.prompt) + len(run.written),
         )
         if finish in CUTS:
-            tell(Note(CUTS[finish].format(limit=run.limit, seconds=self.max_seconds or 0)))
+            tell(Notice(CUTS[finish].format(limit=run.limit, seconds=self.max_seconds or 0)))
         message = AIMessageChunk(content="", usage_metadata=usage, chunk_position="last")
         info = {"finish_reason": finish, "model_name": self.model_name}
         return ChatGenerationChunk(message=message, generation_info=info)
