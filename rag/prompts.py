@@ -25,6 +25,7 @@ from rag.languages import english_name, not_found, not_found_sentences
 from rag.tokens import base_model
 
 HISTORY = "chat_history"
+BEGUN = "answer_so_far"  # of a model that goes on with it: see `rag.llms.local`
 IN_LANGUAGE = (
     "in_language"  # which language to answer in, a phrase; the templates here have it with a default
 )

@@ -7,7 +7,7 @@ placed (`load`, `plan`), nor how tokens are made (`batch`).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from langchain_core.callbacks import CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel
@@ -49,6 +49,8 @@ class LocalChatModel(BaseChatModel):
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True, protected_namespaces=())
+
+    continues: ClassVar[bool] = True  # an assistant's message at the end is gone on with
 
     loaded: Loaded = Field(exclude=True, repr=False)
     temperature: float = 0.0

@@ -53,6 +53,14 @@ def test_neighbours_of_one_role_are_merged_where_roles_must_alternate() -> None:
     assert prompt.text == "<s>[INST] One.\n\nTwo. [/INST]"
 
 
+@pytest.mark.parametrize("template", [QWEN_TEMPLATE, MISTRAL_TEMPLATE, None])
+def test_an_answer_that_has_begun_is_gone_on_with(template: str | None) -> None:
+    made = tokenizer(template)
+    asked = render(made, CONVERSATION)
+    begun = render(made, [*CONVERSATION, AIMessage("Since 18")])
+    assert begun.text == f"{asked.text}{'' if template else ' '}Since 18"
+
+
 def test_a_conversation_no_template_takes_is_an_error_with_a_remedy() -> None:
     with pytest.raises(LLMError, match=r"refuses this conversation.*another model"):
         render(tokenizer(MISTRAL_TEMPLATE), [AIMessage("I begin.")])
