@@ -431,7 +431,7 @@ def put_topics(store: ChunkStore, name: str, seed: int, count: int) -> None:
 def cells_when_learnt(store: LocalStore) -> int:
     store.search_vector(topics(1, 1)[0], 1)
     assert store.wait_until_learnt(60)
-    return store._vectors.cells
+    return store._derived._vectors.cells
 
 
 @pytest.fixture
@@ -464,7 +464,7 @@ def test_a_large_index_is_kept_in_cells_and_finds_what_an_exact_one_finds(
         assert found >= 490
         assert texts(opened) == set(names)  # of more than the nearest cells hold, all
         opened.close()
-    assert local()._vectors.cells
+    assert local()._derived._vectors.cells
 
 
 @pytest.mark.usefixtures("large")
@@ -501,7 +501,7 @@ def test_what_changes_while_the_index_learns_is_not_lost(
     assert learning.wait(60)
     put_topics(store, "a.txt", 2, 700)
     assert texts(store) == {chunk.text for chunk in chunks_for("", 2, 700)}  # the old one serves
-    assert not store._vectors.cells
+    assert not store._derived._vectors.cells
     go_on.set()
     assert cells_when_learnt(store)
     assert texts(store) == {chunk.text for chunk in chunks_for("", 2, 700)}
@@ -515,12 +515,12 @@ def test_a_store_that_is_closed_while_its_index_learns_learns_the_next_time(
     store = local()
     put_topics(store, "a.txt", 1, 600)
     store.search_vector(topics(1, 1)[0], 1)
-    assert store._learning
+    assert store._derived._learning
     store.close()
     monkeypatch.undo()
     monkeypatch.setattr(store_vectors, "EXACT", 500)
     again = local()
-    assert not again._vectors.cells
+    assert not again._derived._vectors.cells
     assert cells_when_learnt(again)
     assert len(texts(again)) == 600
 
@@ -534,13 +534,13 @@ def test_a_search_does_not_wait_long_for_another_thread_that_follows(
     at_it, done = threading.Event(), threading.Event()
 
     def follow() -> None:
-        with store._replaying:
+        with store._derived._replaying:
             put(store, "b.txt", 2)
             at_it.set()
             assert done.wait(60)
 
     thread = threading.Thread(target=follow)
-    store._followed = time.monotonic() + 3600  # what is added is not followed at once
+    store._derived._followed = time.monotonic() + 3600  # what is added is not followed at once
     thread.start()
     assert at_it.wait(60)
     assert len(texts(store)) == len(store.search_text(" ".join(WORDS), 9)) == 4
