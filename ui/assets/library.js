@@ -21,7 +21,7 @@ const filters = el("div", { class: "filters", role: "group", "aria-label": "Show
 const search = el("input", { type: "search", placeholder: "Find a document", "aria-label": "Find a document", autocomplete: "off" });
 const pages = el("div", { class: "pages", hidden: true });
 const watching = el("p", { class: "watching", hidden: true });
-let tell;
+let tell; // takes what the server told of itself
 let timer = 0;
 let last = { items: [], total: 0 };
 let limits = { bytes: Infinity, files: Infinity };
