@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, BrowserContext, Page
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -35,12 +35,19 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
 
 
-@pytest.fixture
-def page(served: str, browser: Browser) -> Iterator[Page]:
-    """A browser of somebody new, and at the end what it complained about."""
-    complaints: list[str] = []
+@pytest.fixture(scope="package")
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """One for all, which loads the site's scripts but once."""
     context = browser.new_context()
     context.set_default_timeout(TIMEOUT)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Iterator[Page]:
+    """A page of somebody new, and at the end what it complained about."""
+    complaints: list[str] = []
     page = context.new_page()
 
     def complain(kind: str, text: str) -> None:
@@ -50,7 +57,9 @@ def page(served: str, browser: Browser) -> Iterator[Page]:
     page.on("console", lambda message: complain(message.type, message.text))
     page.on("pageerror", lambda error: complain("error", str(error)))
     yield page
-    context.close()
+    page.evaluate("localStorage.clear()")
+    page.close()
+    context.clear_cookies()
     assert not complaints
 
 

@@ -68,7 +68,6 @@ def test_states_are_shown_and_announced(server: Server) -> None:
     expect(page.locator("meter.level")).to_be_hidden()
 
 
-@pytest.mark.alone
 def test_announcements_wait_for_the_person_and_for_each_other(server: Server) -> None:
     page = server.page
     begin(server)
