@@ -13,7 +13,7 @@ from rag.assistant import Event
 from rag.questions import Row
 from rag.store import Page, Source
 from speech.audio import AudioChunk, Samples
-from speech.conversation import Words
+from speech.outside import Words
 
 
 class UiError(Exception):
