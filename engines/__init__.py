@@ -1,0 +1,8 @@
+"""Settings turned into engines, and their life: opened once, when first needed or in the background.
+
+It may import planning, rag and speech; it knows neither the page nor the command line.
+"""
+
+from engines.engines import EngineError, Engines, Progress
+
+__all__ = ["EngineError", "Engines", "Progress"]
