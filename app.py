@@ -165,7 +165,7 @@ def serve(args: argparse.Namespace, settings: Settings, output: TextIO) -> int:
 
 
 def index_(args: argparse.Namespace, settings: Settings, output: TextIO) -> int:
-    from commands.asking import index
+    from commands.indexing import index
     from engines import Engines
 
     with Engines(settings) as engines:
@@ -185,7 +185,8 @@ def index_(args: argparse.Namespace, settings: Settings, output: TextIO) -> int:
 
 
 def ask_(args: argparse.Namespace, settings: Settings, output: TextIO) -> int:
-    from commands.asking import ask, index_first
+    from commands.asking import ask
+    from commands.indexing import index_first
     from engines import Engines
 
     with Engines(settings) as engines:
@@ -231,7 +232,8 @@ def speak_(args: argparse.Namespace, settings: Settings, output: TextIO) -> int:
 
 
 def eval_(args: argparse.Namespace, settings: Settings, output: TextIO) -> int:
-    from commands.asking import evaluate_on, index_first
+    from commands.evaluating import evaluate_on
+    from commands.indexing import index_first
     from engines import EngineError, Engines
     from evaluation.measuring import parse_comparison
     from evaluation.reporting import as_text

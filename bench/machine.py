@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.prompts import CORPUS, sample_questions
-from commands.asking import index
+from commands.indexing import index
 from engines import Engines, Progress
 from settings import Settings
 

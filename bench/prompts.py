@@ -12,7 +12,7 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 from pydantic import Field
 
-from commands.asking import index
+from commands.indexing import index
 from engines import Engines
 from rag.chains import RetrievalQA
 from settings import Settings

@@ -1,67 +1,22 @@
-"""What the commands do, as functions from engines to plain results.
-
-It knows neither the command line's arguments nor its output formats.
-"""
+"""Asking and speaking: one answer as plain values, in print while it comes, and as sound."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from engines import EngineError, Engines, Progress
+from engines import EngineError, Engines
 
 if TYPE_CHECKING:
     from langchain_core.documents import Document
 
     from rag.assistant import Done
-    from rag.corpus import Step
-    from rag.questions import Row
 
 log = logging.getLogger(__name__)
 
 NOT_SUPPORTED = "not in the documents"  # after a sentence that no passage says
-
-
-def index(
-    engines: Engines,
-    folders: Sequence[Path],
-    urls: Sequence[str],
-    forget: Sequence[str] = (),
-    progress: Progress | None = None,
-) -> dict[str, Any]:
-    """Bring the index up to date with these folders and URLs; the report as plain values.
-
-    `forget`: folders that leave the index; their files stay where they are.
-    """
-    _, corpus = engines.library.get()
-    removed = sum(corpus.forget_folder(folder) for folder in forget)
-    named = {folder.resolve() for folder in engines.settings.corpus}
-    for folder in forget:
-        if Path(folder).expanduser().resolve() in named:
-            log.warning(
-                "PARLEY_CORPUS names %s, so it comes back at the next start. Name others there.", folder
-            )
-    report = corpus.sync(folders, urls, progress=_told(progress))
-    report.removed += removed
-    for notice in report.notices:
-        log.warning("%s", notice)
-    known = corpus.status()
-    files = [
-        {"source": s.source, "state": s.state, "reason": s.reason, "copy_of": s.copy_of, "notice": s.notice}
-        for s in known
-    ]
-    partly = [{"source": s.source, "notice": s.notice} for s in known if s.notice]
-    return report.as_dict() | {"partly": partly, "files": files}
-
-
-def index_first(engines: Engines, *, always: bool, progress: Progress | None = None) -> None:
-    """Index the corpus folders if the index is empty, or `always`; failures are logged."""
-    store, _ = engines.library.get()
-    if always or not store.count():
-        for failure in index(engines, engines.settings.corpus, (), progress=progress)["failed"]:
-            log.warning("not read: %s: %s", failure["source"], failure["error"])
 
 
 def ask(
@@ -135,39 +90,6 @@ def speak(engines: Engines, text: str, out: Path) -> float:
     return seconds
 
 
-def evaluate_on(
-    engines: Engines,
-    rows: Sequence[Row],
-    progress: Progress | None = None,
-    *,
-    changes: Mapping[str, str] | None = None,
-    spoken: bool = False,
-    noise: float | None = None,
-) -> dict[str, Any]:
-    """Measure retrieval and answers on questions, as `rag.questions.read_questions` reads them.
-
-    `changes`, `spoken` and `noise` are those of `evaluation.measuring.Plan`.
-    """
-    from evaluation.measuring import Plan, measure
-    from evaluation.reporting import as_result
-
-    _look_for_documents(engines, rows)
-    plan = Plan(rows, changes=changes or {}, spoken=spoken, noise=noise)
-    return as_result(measure(engines, plan, progress))
-
-
-def _look_for_documents(engines: Engines, rows: Sequence[Row]) -> None:
-    """Say before all is measured if the questions are about other documents than those in the index."""
-    store, _ = engines.library.get()
-    wanted = {row.source for row in rows if row.source}
-    if wanted and not any(store.find_source(source) for source in wanted):
-        log.warning(
-            "None of the documents that the questions are about is in the index (%s, …). Name their folder "
-            "with --corpus.",
-            min(wanted),
-        )
-
-
 def _aloud(done: Done) -> Iterator[tuple[str, str]]:
     """The answer in pieces for the voice, each with what is said before it."""
     from rag.languages import not_supported
@@ -186,20 +108,6 @@ def _speak(engines: Engines, pieces: Iterable[tuple[str, str]], out: Path) -> fl
         raise EngineError("There is no voice: PARLEY_TTS is none. Set it to auto or espeak-ng.")
     language = None if engines.settings.language == "auto" else engines.settings.language
     return write_wav(out, turn.speak(pieces, synthesizer, language=language, on_notice=log.warning))
-
-
-def _told(progress: Progress | None) -> Any:
-    """Our progress from the corpus's, which also says what happens to each document."""
-    if progress is None:
-        return None
-    return lambda step: progress(step.done, step.total, _far(step))
-
-
-def _far(step: Step) -> str:
-    """A document of a run, and how long the rest of them takes."""
-    from rag.estimate import in_words
-
-    return step.source if step.seconds_left is None else f"({in_words(step.seconds_left)} left) {step.source}"
 
 
 def _source(metadata: dict[str, Any], text: str) -> dict[str, Any]:

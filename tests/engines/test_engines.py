@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from commands import doctor
-from commands.asking import index
+from commands.indexing import index
 from engines import EngineError, Engines
 from engines.loading import Loading
 from rag import llms

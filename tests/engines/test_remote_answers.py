@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from commands.asking import index
+from commands.indexing import index
 from engines import Engines
 from rag.assistant import Done, Notice, Replaced, Token
 from rag.llms import remote

@@ -13,7 +13,7 @@ from typing import Any, cast, get_args
 import pytest
 
 import app
-from commands.asking import index
+from commands.indexing import index
 from engines import EngineError, Engines
 from evaluation.measuring import (
     PATIENCE,

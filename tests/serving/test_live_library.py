@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from commands.asking import index
+from commands.indexing import index
 from engines import Engines
 from rag.assistant import Done, Notice
 from rag.corpus import CorpusError
