@@ -202,8 +202,8 @@ def transcribe(args: argparse.Namespace, settings: Settings, output: TextIO) -> 
     from engines import Engines
 
     with Engines(settings) as engines:
-        transcript = engines.transcribe(args.file)
-        notice = engines.hearing().notice
+        transcript = engines.hearing.transcribe(args.file)
+        notice = engines.hearing.in_force().notice
     if notice:
         log.warning("%s", notice)
     if args.json:

@@ -103,7 +103,7 @@ def _speak(engines: Engines, pieces: Iterable[tuple[str, str]], out: Path) -> fl
     from speech import turn
     from speech.audio import write_wav
 
-    synthesizer = engines.synthesizer.get()
+    synthesizer = engines.voices.synthesizer.get()
     if synthesizer is None:
         raise EngineError("There is no voice: PARLEY_TTS is none. Set it to auto or espeak-ng.")
     language = None if engines.settings.language == "auto" else engines.settings.language

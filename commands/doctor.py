@@ -233,16 +233,16 @@ def _answers(engines: Engines) -> Check:
 
 
 def _hearing(engines: Engines) -> Check:
-    transcriber = engines.transcriber.get()
+    transcriber = engines.hearing.transcriber.get()
     return Check("note" if transcriber.notice else "ok", "hearing", transcriber.name, transcriber.notice)
 
 
 def _voice(engines: Engines) -> Check:
-    synthesizer = engines.synthesizer.get()
+    synthesizer = engines.voices.synthesizer.get()
     if synthesizer is None:
         return Check("note", "voice", "none", "PARLEY_TTS=auto gives Parley a voice.")
     seconds = sum(chunk.seconds for chunk in synthesizer.synthesize("Parley can speak.", "en"))
-    spoke, why = engines.speaks(engines.settings.tts)
+    spoke, why = engines.voices.speaks(engines.settings.tts)
     remedy = f"{why} To leave it at that: PARLEY_TTS={spoke}." if why else ""
     return Check("note" if remedy else "ok", "voice", f"{spoke}, {seconds:.1f} s spoken as a test", remedy)
 

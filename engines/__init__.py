@@ -3,6 +3,7 @@
 It may import planning, rag and speech; it knows neither the page nor the command line.
 """
 
-from engines.engines import EngineError, Engines, Progress
+from engines.engines import Engines, Progress
+from engines.errors import EngineError
 
 __all__ = ["EngineError", "Engines", "Progress"]

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from engines.errors import EngineError
+from engines.hearing import Hearing
 from engines.language_model import EXTRACTIVE_NAME, LanguageModel
 from engines.loading import Loading
+from engines.voices import Voices
 from planning.arrangement import device_of_parts
 from settings import Settings
 
@@ -30,20 +32,12 @@ if TYPE_CHECKING:
     from rag.rerank import Dispensable
     from rag.retriever import HybridRetriever, Reranker
     from rag.store import ChunkStore
-    from speech.asr import Transcriber, Transcript
-    from speech.audio import Samples
-    from speech.live import LiveTranscript
-    from speech.tts import Outage, Synthesizer
 
 log = logging.getLogger(__name__)
 
 NEAREST = 2  # passages that are shown where the documents do not answer
 FIRST_DOCUMENTS = 30.0  # seconds that a question waits for an index which is still empty
 Progress = Callable[[int, int, str], None]
-
-
-class EngineError(Exception):
-    """An engine cannot be had; the message says what to do."""
 
 
 def _fingerprint(settings: Settings) -> str:
@@ -81,9 +75,9 @@ class Engines:
         self.embedder: Loading[Embedder] = Loading("the search model", self._open_embedder)
         self.library: Loading[tuple[ChunkStore, Corpus]] = Loading("the index", self._open_library)
         self.llm = LanguageModel(settings, can_ask=can_ask)
-        self.transcriber: Loading[Transcriber] = Loading("the recogniser", self._open_transcriber)
-        self.synthesizer: Loading[Synthesizer | None] = Loading("the voice", self._open_synthesizer)
         self.beside: Loading[str | None] = Loading("the plan", partial(device_of_parts, settings))  # a device
+        self.hearing = Hearing(settings, self.data, self.library, self.beside)
+        self.voices = Voices(settings)
         self.reembedding = ""  # how far a change of the embedder has come
         self.corpus_notices: list[str] = []  # what is amiss with the corpus folders
         self.indexing = False  # whether documents are being read that an answer may lack
@@ -91,13 +85,6 @@ class Engines:
         self._reranker_missing = ""  # why the reranker that is set could not be opened
         self._dispensable: Dispensable | None = None
         self._retriever: Loading[HybridRetriever] = Loading("the retriever", self._open_retriever)
-        self._better_transcriber: Transcriber | None = None
-        self.whisper_failure = ""  # why Whisper could not be downloaded
-        self._hint_of = ("", "")  # the index's generation, and the hint made from it
-        self._voices: dict[tuple[str, float], Loading[Synthesizer]] = {}
-        self._outages: dict[str, Outage] = {}  # of a voice engine, at whatever speed
-        self._voice_notices: dict[str, str] = {}  # what a voice said when it was opened, or later
-        self._voices_lock = threading.Lock()
 
     def __enter__(self) -> Engines:
         return self
@@ -139,6 +126,10 @@ class Engines:
         server = {"url": self.settings.llm_url, "key": key}
         return server | {"token": self._token, "offline": self.settings.offline}
 
+    @property
+    def _token(self) -> str | None:
+        return self.settings.hf_token.get_secret_value() or None
+
     def _open_library(self) -> tuple[ChunkStore, Corpus]:
         from engines.listening import Recordings
         from rag.corpus import Corpus
@@ -163,7 +154,7 @@ class Engines:
             reembed(self.data, embedder.embed_array, progress=self._tell_reembedding, **wanted)
             self.reembedding = ""
             store = open_store(self.data, **wanted)
-        recordings = Recordings(self)
+        recordings = Recordings(self.hearing)
         corpus = Corpus(
             store,
             embedder,
@@ -200,175 +191,6 @@ class Engines:
         self.reembedding = f"embedding all passages anew: {done} of {total}"
         log.info("%s", self.reembedding)
 
-    def _open_transcriber(self) -> Transcriber:
-        from speech.asr import Documents, open_transcriber
-
-        documents = Documents(self._texts, self._generation, self.data)
-        self._refuse_large_whisper(self.settings.asr)
-        transcriber = open_transcriber(
-            self.settings.asr,
-            device=self.beside.get(),
-            offline=self.settings.offline,
-            documents=documents,
-        )
-        transcriber.load()
-        return transcriber
-
-    def _refuse_large_whisper(self, name: str) -> None:
-        from speech.asr import cached, megabytes
-
-        if name == "auto" or self.settings.offline:  # offline, opening it says what it lacks
-            return
-        size = 0 if cached(name) else megabytes(name) or 0
-        if size > 1000 and not self.settings.download:
-            raise EngineError(
-                f"{name} is a download of {size / 1000:.1f} GB. Add --download to agree to it, or choose "
-                "a smaller one with --asr."
-            )
-
-    def fetch_whisper(self) -> None:
-        """Where `auto` has to do with PocketSphinx, fetch Whisper and use it from then on; for a thread."""
-        from speech.asr import TranscriberError, best, cached, download, megabytes, open_transcriber
-
-        if self.settings.asr != "auto" or self.settings.offline:
-            return
-        wanted = best(self.beside.get())
-        if (megabytes(wanted) or 0) > 1000 and not self.settings.download:
-            wanted = "faster-whisper:base"
-        if cached(wanted):
-            return
-        log.warning(
-            "Downloading %s (%s MB); PocketSphinx listens until it is there.", wanted, megabytes(wanted)
-        )
-        try:
-            download(wanted)
-            transcriber = open_transcriber(wanted, device=self.beside.get())
-            transcriber.load()
-        except TranscriberError as error:
-            log.warning("%s", error)
-            self.whisper_failure = str(error)
-        else:
-            self._better_transcriber = transcriber
-            log.warning("%s listens from now on.", wanted)
-
-    def hearing(self) -> Transcriber:
-        """The recogniser in force."""
-        return self._better_transcriber or self.transcriber.get()
-
-    def transcribe(
-        self,
-        recording: bytes | Path,
-        language: str | None = None,
-        should_stop: Callable[[], bool] | None = None,
-    ) -> Transcript:
-        """What is said in a recording of any common format; `Stopped` soon after `should_stop` is true."""
-        from speech.audio import decode
-
-        return self.hear(decode(recording), language, should_stop)
-
-    def hear(
-        self,
-        samples: Samples,
-        language: str | None = None,
-        should_stop: Callable[[], bool] | None = None,
-    ) -> Transcript:
-        """What is said in `samples` (n,) at 16 kHz; `Stopped` soon after `should_stop` is true."""
-        engine = self.hearing()
-        return engine.transcribe(
-            samples, self._spoken_language(language), self._hint_for(engine), should_stop
-        )
-
-    def live_words(
-        self, on_text: Callable[[str], None], language: str | None = None
-    ) -> LiveTranscript | None:
-        """The words of an utterance while it is spoken; None where there is no way to have them in time."""
-        from speech.live import open_live
-
-        if self.transcriber.ready() is None:
-            return None
-        engine = self.hearing()
-        return open_live(
-            engine, on_text, language=self._spoken_language(language), hint=self._hint_for(engine)
-        )
-
-    def _spoken_language(self, language: str | None) -> str | None:
-        """The language that is wished or set; None where the recogniser is to find out."""
-        chosen = language or self.settings.language
-        return None if chosen == "auto" else chosen
-
-    def _hint_for(self, engine: Transcriber) -> str | None:
-        return None if engine.name == "pocketsphinx" else self._hint()
-
-    def _hint(self) -> str:
-        """Names in the documents, for Whisper; made once for each state of the index."""
-        from speech.asr import vocabulary_hint
-
-        if self.library.ready() is None:
-            return ""
-        generation = self._generation()
-        if self._hint_of[0] != generation:
-            self._hint_of = (generation, vocabulary_hint(self._texts()))
-        return self._hint_of[1]
-
-    def _open_synthesizer(self) -> Synthesizer | None:
-        return self.voice_named(self.settings.tts, self.settings.speed)
-
-    def voice_named(self, name: str, speed: float) -> Synthesizer | None:
-        """The voice engine of that name (NAME or NAME:MODEL), opened once for each speed; None for "none"."""
-        if name == "none":
-            return None
-        speed = round(speed, 1)
-        with self._voices_lock:
-            opening = Loading(f"the voice {name}", lambda: self._open_voice(name, speed))
-            loading = self._voices.setdefault((name, speed), opening)
-        return loading.get()
-
-    def _open_voice(self, name: str, speed: float) -> Synthesizer:
-        from speech.tts import Outage, open_synthesizer
-
-        engine, _, model = name.partition(":")
-        with self._voices_lock:
-            outage = self._outages.setdefault("gtts" if engine == "auto" else engine, Outage())
-        return open_synthesizer(
-            engine,
-            voice=self.settings.voice if name == self.settings.tts else None,
-            speed=speed,
-            offline=self.settings.offline,
-            url=self.settings.tts_url or None,
-            key=self.settings.tts_key.get_secret_value() or None,
-            model=model or None,
-            on_notice=lambda notice: self._voice_notices.update({name: notice}),
-            outage=outage,
-        )
-
-    def speaks(self, name: str) -> tuple[str, str]:
-        """The engine that speaks for the voice of that name, and why, if it is another one."""
-        with self._voices_lock:
-            opened = [loading.ready() for (named, _), loading in self._voices.items() if named == name]
-        voice = next(filter(None, opened), None)
-        wanted = name.partition(":")[0]
-        if voice is None:
-            return wanted, ""
-        if why := getattr(voice, "why", ""):
-            return getattr(voice, "active", voice.name), why
-        replaced = voice.name != wanted != "auto"
-        return voice.name, self._voice_notices.get(name, "") if replaced else ""
-
-    def _texts(self) -> Iterator[str]:
-        """The text of all documents, for a recogniser that learns their words."""
-        store, _ = self.library.get()
-        return (page.text for source in store.sources() for page in store.pages(source.source))
-
-    def _generation(self) -> str:
-        """A mark that changes with the documents."""
-        store, _ = self.library.get()
-        marks = sorted(f"{source.source}\n{source.content_hash}" for source in store.sources())
-        return hashlib.sha256("\n".join(marks).encode("utf-8", "replace")).hexdigest()[:16]
-
-    @property
-    def _token(self) -> str | None:
-        return self.settings.hf_token.get_secret_value() or None
-
     # Answering
 
     def retriever(self, collection: str = "") -> HybridRetriever:
@@ -386,11 +208,10 @@ class Engines:
         """
         other = Engines(self.settings.model_copy(update=dict(changes)))
         other.data, other.embedder, other.library = self.data, self.embedder, self.library
-        other.synthesizer, other._voices, other.beside = self.synthesizer, self._voices, self.beside
+        other.voices, other.beside = self.voices, self.beside
+        other.hearing = self.hearing.under(other.settings, shared="asr" not in changes)
         if "llm" not in changes:
             other.llm = self.llm
-        if "asr" not in changes:
-            other.transcriber, other._better_transcriber = self.transcriber, self._better_transcriber
         return other
 
     def _open_retriever(self) -> HybridRetriever:

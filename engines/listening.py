@@ -1,6 +1,6 @@
 """What listening costs in trust: recordings as documents, and what a person should know of the recogniser.
 
-It knows the engines in force; it does not know how speech is recognised, nor how a document is indexed.
+It knows the recogniser in force; it does not know how speech is recognised, nor how a document is indexed.
 """
 
 from __future__ import annotations
@@ -9,20 +9,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engines.errors import EngineError
+
 if TYPE_CHECKING:
-    from engines.engines import Engines
+    from engines.hearing import Hearing
     from rag.recordings import Heard
 
 
 class Recordings:
     """Hears the library's recordings; whoever speaks meanwhile goes first."""
 
-    def __init__(self, engines: Engines) -> None:
-        self._engines = engines
+    def __init__(self, hearing: Hearing) -> None:
+        self._hearing = hearing
 
     def hear(self, path: Path, should_stop: Callable[[], bool]) -> Heard:
         """What is said in a file, and when, and whether that may be misheard."""
-        from engines.engines import EngineError
         from rag.documents import DocumentError
         from rag.recordings import Heard
         from speech.asr import Stopped, TranscriberError
@@ -30,8 +31,8 @@ class Recordings:
         from speech.recordings import hear
 
         try:
-            engine = self._engines.hearing()
-            spoken = self._engines.settings.language  # auto: each stretch's own
+            engine = self._hearing.in_force()
+            spoken = self._hearing.settings.language  # auto: each stretch's own
             said = list(hear(path, engine, language=spoken, should_stop=should_stop))
             return Heard(said, doubtful_by="PocketSphinx" if engine.notice else "")
         except Stopped:
@@ -43,12 +44,12 @@ class Recordings:
 
     def hears_well(self) -> bool:
         """Whether what is heard now may be trusted; quick, and False while nobody knows yet."""
-        return self._engines.transcriber.ready() is not None and not self._engines.hearing().notice
+        return self._hearing.transcriber.ready() is not None and not self._hearing.in_force().notice
 
 
-def caution(engines: Engines) -> str:
+def caution(hearing: Hearing) -> str:
     """What is amiss with the recogniser in force, and what to do; "" where nothing is."""
     from speech.asr import WEAK, failed_download
 
-    notice, failure = engines.hearing().notice, engines.whisper_failure
+    notice, failure = hearing.in_force().notice, hearing.whisper_failure
     return f"{WEAK} {failed_download(failure)}" if notice and failure else notice

@@ -210,7 +210,7 @@ class _Contender:
         run.heard.append(transcript.text)
         run.hearing.append(transcript.elapsed)
         run.recogniser, run.voice = transcript.engine, said.voice
-        run.failure = self._engines.whisper_failure
+        run.failure = self._engines.hearing.whisper_failure
         errors, words = word_errors(row.question, transcript.text, said.language)
         run.errors, run.words = run.errors + errors, run.words + words
 
@@ -262,10 +262,12 @@ class _Voice:
         if number != self._number or self._kept is None:
             self._kept = self._say(row.question, number)
             self._number, self._heard = number, {}
-        recogniser = id(engines.hearing())
+        recogniser = id(engines.hearing.in_force())
         if recogniser not in self._heard:
             try:
-                self._heard[recogniser] = engines.hear(self._kept.samples, None, lambda: current().cancelled)
+                self._heard[recogniser] = engines.hearing.hear(
+                    self._kept.samples, None, lambda: current().cancelled
+                )
             except Stopped as error:
                 raise Cancelled from error
         return self._kept, self._heard[recogniser]
@@ -284,7 +286,7 @@ class _Voice:
 def _local_voice(engines: Engines) -> Synthesizer:
     """The voice that is set; for `auto` espeak-ng, as gTTS would get hundreds of questions to read."""
     name = engines.settings.tts
-    synthesizer = engines.voice_named("espeak-ng" if name == "auto" else name, engines.settings.speed)
+    synthesizer = engines.voices.named("espeak-ng" if name == "auto" else name, engines.settings.speed)
     if synthesizer is None:
         raise EngineError("There is no voice to ask with: PARLEY_TTS is none. Set it to auto or espeak-ng.")
     return synthesizer

@@ -63,14 +63,14 @@ class PageEvaluation:
         from speech.asr import cached
         from ui.services import Choice
 
-        if self._engines.transcriber.ready() is None:
+        if self._engines.hearing.transcriber.ready() is None:
             return []
-        now = self._engines.hearing().name
+        now = self._engines.hearing.in_force().name
         others = tuple(name for name in _RECOGNISERS if name != now and cached(name))
         return [Choice("asr", "Recogniser", now, others, spoken=True)] if others else []
 
     def mute(self) -> str:
-        settings, transcriber = self._engines.settings, self._engines.transcriber
+        settings, transcriber = self._engines.settings, self._engines.hearing.transcriber
         if settings.tts == "none":
             return "There is no voice that could ask: PARLEY_TTS is none."
         if transcriber.state == "failed":

@@ -183,8 +183,8 @@ class Serving:
             self._engines.retriever,
             self._library.start,
             self._suggest,
-            self._engines.transcriber.get,  # it learns the documents' words
-            self._engines.fetch_whisper,
+            self._engines.hearing.transcriber.get,  # it learns the documents' words
+            self._engines.hearing.fetch_whisper,
         )
 
     def _open_voice_and_model(self) -> None:
@@ -207,9 +207,9 @@ class Serving:
             assistant=engines.assistant(),
             library=self._library,
             pages=self._pages,
-            transcribe=engines.transcribe,
-            hear=engines.hear,
-            live=engines.live_words,
+            transcribe=engines.hearing.transcribe,
+            hear=engines.hearing.hear,
+            live=engines.hearing.live_words,
             speak=self._speak,
             voices=self._voices,
             engines=self._states,
@@ -237,7 +237,7 @@ class Serving:
     def _warm_voice(self) -> None:
         from speech.turn import warm
 
-        self._engines.synthesizer.get()
+        self._engines.voices.synthesizer.get()
         warm()
 
     def _suggest(self) -> None:
@@ -253,15 +253,17 @@ class Serving:
 
         if self._settings.tts == "none":
             return []
-        default = self._engines.synthesizer.ready()
+        default = self._engines.voices.synthesizer.ready()
         name = default.name if default else self._settings.tts
         voices = [
-            Voice("", name, GOOGLE if name == "gtts" else "", *self._engines.speaks(self._settings.tts))
+            Voice(
+                "", name, GOOGLE if name == "gtts" else "", *self._engines.voices.speaks(self._settings.tts)
+            )
         ]
         if name != "espeak-ng":
             voices.append(Voice("espeak-ng", "espeak-ng (offline)", "", "espeak-ng"))
         if name != "gtts" and not self._settings.offline:
-            voices.append(Voice("gtts", "gTTS", GOOGLE, *self._engines.speaks("gtts")))
+            voices.append(Voice("gtts", "gTTS", GOOGLE, *self._engines.voices.speaks("gtts")))
         return voices
 
     def _speak(self, request: SpeakRequest) -> Speaker:
@@ -271,7 +273,7 @@ class Serving:
         name = request.voice or self._settings.tts
         if name not in {voice.name or self._settings.tts for voice in self._voices()}:
             raise EngineError(f"There is no voice {name}. Choose another one in the page's settings.")
-        synthesizer = self._engines.voice_named(name, request.speed)
+        synthesizer = self._engines.voices.named(name, request.speed)
         if synthesizer is None:
             raise EngineError("There is no voice: PARLEY_TTS is none. Set it to auto or espeak-ng.")
         likely = self._settings.language if self._settings.language != "auto" else "en"
@@ -304,13 +306,13 @@ class Serving:
         from speech.asr import best, megabytes
         from ui.services import EngineState
 
-        loading, change = self._engines.transcriber, "Another one: PARLEY_ASR."
+        loading, change = self._engines.hearing.transcriber, "Another one: PARLEY_ASR."
         if loading.state == "failed":
             return EngineState("asr", "", "failed", str(loading.error), change)
         if loading.state != "ready":
             return EngineState("asr", "", "loading")
-        transcriber = self._engines.hearing()
-        if notice := caution(self._engines):
+        transcriber = self._engines.hearing.in_force()
+        if notice := caution(self._engines.hearing):
             return EngineState("asr", transcriber.name, "weak", notice)
         better = best()
         if self._settings.asr == "auto" and better != transcriber.name:
@@ -322,12 +324,12 @@ class Serving:
     def _tts_state(self) -> EngineState:
         from ui.services import EngineState
 
-        loading, change = self._engines.synthesizer, "Another one: PARLEY_TTS."
+        loading, change = self._engines.voices.synthesizer, "Another one: PARLEY_TTS."
         if loading.state == "failed":
             return EngineState("tts", "", "failed", str(loading.error), change)
         synthesizer = loading.ready()
         if synthesizer is None:
             off = loading.state == "ready"
             return EngineState("tts", "no voice" if off else "", "ready" if off else "loading", "", change)
-        active, why = self._engines.speaks(self._settings.tts)
+        active, why = self._engines.voices.speaks(self._settings.tts)
         return EngineState("tts", active, "ready", why or (GOOGLE if active == "gtts" else ""), change)

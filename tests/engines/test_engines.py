@@ -259,7 +259,7 @@ def test_offline_no_consent_is_asked_for_a_download(settings: Settings) -> None:
         Engines(settings.model_copy(update={"asr": "faster-whisper:large-v3"})) as engines,
         pytest.raises(TranscriberError, match="PARLEY_OFFLINE forbids to fetch it"),
     ):
-        engines.transcriber.get()
+        engines.hearing.transcriber.get()
 
 
 def test_the_page_is_told_which_voice_speaks_and_why(
@@ -286,7 +286,7 @@ def test_the_page_is_told_which_voice_speaks_and_why(
             assert (services.voices()[0].speaks, services.voices()[0].note) == (state.name, GOOGLE)
             return state.name, state.why
 
-        engines.synthesizer.get()
+        engines.voices.synthesizer.get()
         failed = ("espeak-ng", "gTTS cannot be reached (ConnectionError). espeak-ng speaks for now.")
         assert services.engines()[3].name == "gtts"
         assert speak(1.5) == failed  # at another speed than the settings'
@@ -298,7 +298,7 @@ def test_the_page_is_told_which_voice_speaks_and_why(
 
 def test_a_voice_that_the_network_would_need_says_so_offline(settings: Settings) -> None:
     with Engines(settings.model_copy(update={"tts": "gtts"})) as engines:
-        engines.synthesizer.get()
+        engines.voices.synthesizer.get()
         state = Serving(engines).services().engines()[3]
         assert state.name == "espeak-ng"
         assert "PARLEY_OFFLINE forbids" in state.why
@@ -314,8 +314,8 @@ def test_the_page_is_told_how_every_engine_is(settings: Settings) -> None:
         )
         engines.library.get()
         engines.llm.get()
-        engines.synthesizer.get()
-        engines.transcriber.get()
+        engines.voices.synthesizer.get()
+        engines.hearing.transcriber.get()
         states = {state.kind: (state.name, state.state) for state in services.engines()}
         assert states == {
             "llm": ("quotations", "ready"),

@@ -41,23 +41,25 @@ def engines(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Engines:
     monkeypatch.setattr(speech.asr, "cached", lambda name: False)
     monkeypatch.setattr(speech.asr, "download", refused)
     engines = Engines(settings.model_copy(update={"offline": False, "asr": "auto"}))
-    engines.transcriber = Loading("the recogniser", Weak)
+    engines.hearing.transcriber = Loading("the recogniser", Weak)
     return engines
 
 
 def test_a_download_that_failed_is_not_advised_again(engines: Engines) -> None:
-    engines.transcriber.get()
-    assert caution(engines).endswith("set PARLEY_ASR=faster-whisper:base (a download of 145 MB, once).")
-    engines.fetch_whisper()
+    engines.hearing.transcriber.get()
+    assert caution(engines.hearing).endswith(
+        "set PARLEY_ASR=faster-whisper:base (a download of 145 MB, once)."
+    )
+    engines.hearing.fetch_whisper()
     shown = next(state for state in Serving(engines).services().engines() if state.kind == "asr")
-    assert (shown.state, shown.why) == ("weak", caution(engines))
+    assert (shown.state, shown.why) == ("weak", caution(engines.hearing))
     assert "could not be downloaded: faster-whisper:base cannot be fetched (ConnectError). Check" in shown.why
     assert "145 MB" not in shown.why
 
 
 def test_what_it_heard_of_a_recording_is_doubtful(engines: Engines, tmp_path: Path) -> None:
     (tmp_path / "talk.wav").write_bytes(wav_bytes(spoken("When does the garden open?"), 16_000))
-    recordings = Recordings(engines)
+    recordings = Recordings(engines.hearing)
     assert not recordings.hears_well(), "nobody knows yet"
     heard = recordings.hear(tmp_path / "talk.wav", lambda: False)
     assert ([text for *_, text in heard.said], heard.doubtful_by) == (["peace"], "PocketSphinx")

@@ -248,7 +248,7 @@ def test_the_other_parts_are_opened_where_they_are_planned(
     for opener in ("rag.embeddings.open_embedder", "speech.asr.open_transcriber"):
         monkeypatch.setattr(opener, open_part)
     engines.embedder.get()
-    engines.transcriber.get()
+    engines.hearing.transcriber.get()
     assert opened == [device, device]
 
 
