@@ -1,6 +1,6 @@
 """The language model as the page needs it: what answers, what is on its way, what could, each in words.
 
-It decides nothing: the life of a model is `language_model`'s, and who may choose is the page's.
+It decides nothing: the life of a model is `engines.language_model`'s, and who may choose is the page's.
 """
 
 from __future__ import annotations
