@@ -7,14 +7,15 @@ With --json, standard output is one JSON object and nothing else.
 from __future__ import annotations
 
 import argparse
+import atexit
 import json
 import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NoReturn, TextIO
 
 from settings import Settings, SettingsError, flag, load_settings, variable
 
@@ -369,5 +370,25 @@ def _say_failure(error: object, code: int) -> int:
     return code
 
 
+def leave(code: int) -> NoReturn:
+    """End the program at once, after what was registered for its end.
+
+    Python's own end takes the threads of models that still load or compute down in the middle of C++ code,
+    which aborts the program with a core dump.
+    """
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # nobody reads it any more
+            stream.flush()
+    os._exit(code)
+
+
+def _code(leaving: SystemExit) -> int:
+    return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        leave(main())
+    except SystemExit as leaving:  # wrong usage, or a signal to stop
+        leave(_code(leaving))

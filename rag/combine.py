@@ -15,6 +15,7 @@ from typing import Any, ClassVar, cast
 
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.documents import Document
+from langchain_core.language_models import BaseLanguageModel
 from langchain_core.messages import BaseMessage, get_buffer_string
 from langchain_core.prompts import (
     BasePromptTemplate,
@@ -27,7 +28,7 @@ from langchain_core.runnables.config import merge_configs
 
 from rag.cancel import current
 from rag.prompts import HISTORY, ScoreParser, placeholders
-from rag.tokens import count_prompt_tokens, prompt_room
+from rag.tokens import base_model, count_prompt_tokens, prompt_room
 
 Part = dict[str, Any]  # {"notice": str} or {"result": str}
 TOKEN_MAX = 3000  # extracts that are combined in one call, as in LangChain
@@ -65,7 +66,7 @@ class Step:
         token.checkpoint()
         value = self.prompt.format_prompt(**self._select(inputs))
         config = merge_configs(config, {"callbacks": [CancelHandler()]})
-        with closing(cast("Generator[Any]", self.llm.stream(value, config))) as chunks:
+        with closing(cast("Generator[Any]", self.llm.stream(value, config, **self._ends()))) as chunks:
             for chunk in chunks:
                 token.checkpoint()
                 if text := chunk if isinstance(chunk, str) else str(chunk.text):
@@ -84,6 +85,11 @@ class Step:
     def fits(self, inputs: Part) -> bool:
         room = prompt_room(self.llm)
         return room is None or self.tokens(inputs) <= room
+
+    def _ends(self) -> dict[str, list[str]]:
+        """The prompt's stop strings, for a model that knows of such."""
+        stops = (self.prompt.metadata or {}).get("stop")
+        return {"stop": stops} if stops and isinstance(base_model(self.llm), BaseLanguageModel) else {}
 
     def _select(self, inputs: Part) -> Part:
         """What the prompt asks for, the conversation as messages or as text, as the prompt wants it."""

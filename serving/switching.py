@@ -41,11 +41,14 @@ class PageModels:
         return [ModelOffer(offer.name, offer.note) for offer in self._llm.opening.offers()]
 
     def look(self, name: str) -> ModelProspect:
+        from rag.llms import EXTRACTIVE
         from ui.services import ModelProspect
 
-        found = self._llm.look(name)
+        found, now = self._llm.look(name), self._llm.in_force
+        if self._llm.coming is None and found.name == (now.name if now.llm else EXTRACTIVE):
+            return ModelProspect(found.name, "It answers already.", 0, in_force=True)
         size = found.outlook.download_bytes if found.outlook else 0
-        return ModelProspect(found.name, _meaning(found, self._llm.in_force.name), size)
+        return ModelProspect(found.name, _meaning(found, now.name), size)
 
     def choose(self, name: str, agreed: int) -> None:
         self._llm.choose(name, agreed=agreed)
@@ -63,7 +66,8 @@ class PageModels:
         if coming:
             name, why = ("a language model" if coming.name == "auto" else coming.name), _how_far(coming)
             if now.llm is not None:
-                name, why = now.name, f"{name} is on its way. {why} {now.name} answers until then."
+                why = f"{name} is on its way. {why} {now.name} answers until then."
+                name = f"{now.name}, soon {name}"
             else:
                 why = f"{why} Quotations until then."
             return EngineState("llm", name, "asking" if coming.phase == "asking" else "loading", why)
@@ -72,6 +76,9 @@ class PageModels:
             return EngineState("llm", "a language model", "loading", "quotations until it is ready")
         if now.llm is None and error is not None:
             return EngineState("llm", EXTRACTIVE_NAME, "failed", str(error), change)
+        if trouble := getattr(now.llm, "trouble", ""):
+            why = f"{trouble} Quotations answered instead; the next question asks the server again."
+            return EngineState("llm", now.name, "failed", why, change)
         return EngineState("llm", now.name, "ready", self._why(), change)
 
     def _why(self) -> str:

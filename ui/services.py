@@ -186,6 +186,7 @@ class ModelProspect:
     name: str
     text: str
     download: int  # bytes; whoever chooses it agrees to them
+    in_force: bool = False  # it answers already: there is nothing to choose
 
 
 @dataclass(frozen=True)

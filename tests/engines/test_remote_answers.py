@@ -17,6 +17,7 @@ from engines import Engines
 from rag.assistant import Done, Notice, Replaced, Token
 from rag.llms import remote
 from rag.llms.exchange import Timeouts
+from serving.switching import PageModels
 from settings import Settings
 from tests.engines.test_engines import TEXT, varied
 from tests.rag.llms.servers import EVENTS, Script, event, reply, scripted
@@ -114,6 +115,9 @@ def test_a_fault_in_the_middle_replaces_what_was_written(
     assert any(isinstance(event, Token) for event in events[: events.index(replaced)])
     assert_quoted(events[-1])
     assert server.asked == before + 1  # never again once it has written
+    line = PageModels(engines.llm).line()
+    assert line.state == "failed"
+    assert re.search(reason, line.why)
 
 
 def matches(pattern: str, text: str) -> bool:
@@ -133,6 +137,7 @@ def test_one_retry_and_the_model_answers(engines: Engines, server: Server) -> No
     done = list(engines.assistant().answer(QUESTION))[-1]
     assert isinstance(done, Done)
     assert (done.text, done.engine) == ("At eleven. [1]", "remote")
+    assert PageModels(engines.llm).line().state == "ready"
 
 
 @pytest.mark.parametrize("sent", [b"", EVENTS, EVENTS + thinking("reasoning"), EVENTS + event("At ")])

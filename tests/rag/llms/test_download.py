@@ -112,7 +112,9 @@ def test_a_model_that_is_chosen_shows_its_download_is_cancelled_and_goes_on(
     hub.slow = True
     hub.etags[WEIGHTS] = etag(hub)
     page = PageModels(life)
+    assert page.look("extractive").in_force
     prospect = page.look(NAME)
+    assert not prospect.in_force
     assert prospect.download > (hub.folder / WEIGHTS).stat().st_size
     assert "It is a download of 1 MB, to " in prospect.text
     page.choose(NAME, prospect.download)
@@ -132,6 +134,8 @@ def test_a_model_that_is_chosen_shows_its_download_is_cancelled_and_goes_on(
     page.choose(NAME, prospect.download)
     until(lambda: not page.state().coming)
     assert (page.state().name, page.state().where, page.state().error) == (NAME, "CPU", "")
+    assert page.look(NAME).in_force
+    assert page.look("extractive").text.startswith("Answers quote the documents")
     assert len(hub.ranges) == 1
 
 
