@@ -21,9 +21,7 @@ from settings import Settings, SettingsError, flag, load_settings, variable
 
 log = logging.getLogger("parley")
 
-OURS = frozenset(
-    {"rag", "speech", "ui", "engines", "serving", "live_library", "certificates", "bench_voice", "bench_gpu"}
-)
+OURS = frozenset({"rag", "speech", "ui", "planning", "engines", "evaluation", "serving", "commands", "bench"})
 DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 
 
@@ -162,13 +160,13 @@ Command = Callable[[argparse.Namespace, Settings, TextIO], int]
 
 
 def serve(args: argparse.Namespace, settings: Settings, output: TextIO) -> int:
-    from serving import run
+    from serving.server import run
 
     return run(settings)
 
 
 def index_(args: argparse.Namespace, settings: Settings, output: TextIO) -> int:
-    from commands import index
+    from commands.indexing import index
     from engines import Engines
 
     with Engines(settings) as engines:
@@ -188,7 +186,8 @@ def index_(args: argparse.Namespace, settings: Settings, output: TextIO) -> int:
 
 
 def ask_(args: argparse.Namespace, settings: Settings, output: TextIO) -> int:
-    from commands import ask, index_first
+    from commands.asking import ask
+    from commands.indexing import index_first
     from engines import Engines
 
     with Engines(settings) as engines:
@@ -204,8 +203,8 @@ def transcribe(args: argparse.Namespace, settings: Settings, output: TextIO) -> 
     from engines import Engines
 
     with Engines(settings) as engines:
-        transcript = engines.transcribe(args.file)
-        notice = engines.hearing().notice
+        transcript = engines.hearing.transcribe(args.file)
+        notice = engines.hearing.in_force().notice
     if notice:
         log.warning("%s", notice)
     if args.json:
@@ -224,7 +223,7 @@ def transcribe(args: argparse.Namespace, settings: Settings, output: TextIO) -> 
 
 
 def speak_(args: argparse.Namespace, settings: Settings, output: TextIO) -> int:
-    from commands import speak
+    from commands.asking import speak
     from engines import Engines
 
     with Engines(settings) as engines:
@@ -234,11 +233,12 @@ def speak_(args: argparse.Namespace, settings: Settings, output: TextIO) -> int:
 
 
 def eval_(args: argparse.Namespace, settings: Settings, output: TextIO) -> int:
-    from commands import evaluate_on, index_first
+    from commands.evaluating import evaluate_on
+    from commands.indexing import index_first
     from engines import EngineError, Engines
-    from measuring import parse_comparison
+    from evaluation.measuring import parse_comparison
+    from evaluation.reporting import as_text
     from rag.questions import read_questions
-    from reporting import as_text
 
     if args.noise is not None and not args.spoken:
         raise EngineError("--noise is for spoken questions. Add --spoken.")
@@ -258,15 +258,15 @@ def eval_(args: argparse.Namespace, settings: Settings, output: TextIO) -> int:
 
 def bench_(args: argparse.Namespace, settings: Settings, output: TextIO) -> int:
     if args.live:
-        from bench_voice import bench_voice
+        from bench.voice import bench_voice
 
         result = bench_voice(recordings=args.recordings, progress=_progress_line)
     elif args.gpu:
-        from bench_gpu import bench_gpu
+        from bench.gpu import bench_gpu
 
         result = bench_gpu(settings, progress=_progress_line)
     else:
-        from bench import bench
+        from bench.machine import bench
 
         result = bench(settings, progress=_progress_line)
     if args.json:
@@ -278,8 +278,8 @@ def bench_(args: argparse.Namespace, settings: Settings, output: TextIO) -> int:
 
 
 def plan_(args: argparse.Namespace, settings: Settings, output: TextIO) -> int:
-    from plan_report import as_text, as_values
-    from planning import report
+    from planning.arrangement import report
+    from planning.reporting import as_text, as_values
     from rag.llms.machine import imagined, this_machine
 
     found = report(settings, imagined(args.gpu, args.ram, this_machine()), args.model)
@@ -291,7 +291,7 @@ def plan_(args: argparse.Namespace, settings: Settings, output: TextIO) -> int:
 
 
 def doctor_(args: argparse.Namespace, settings: Settings, output: TextIO) -> int:
-    from doctor import examine
+    from commands.doctor import examine
 
     failed = 0
     for check in examine(settings):

@@ -26,7 +26,7 @@ from unittest.mock import patch
 import psutil  # type: ignore[import-untyped]
 from langchain_core.messages import BaseMessage
 
-from bench_prompts import Recorder
+from bench.prompts import Recorder
 from rag.chains import RetrievalQA
 from rag.llms.alone import Alone
 from rag.llms.batch import Batch

@@ -274,7 +274,7 @@ class Evaluation(Protocol):
         """Questions about the sample documents; empty where those are not there."""
 
     def run(self, trial: Trial, told: Told, busy: Callable[[], bool]) -> dict[str, Any]:
-        """The record of what was measured, as `reporting.as_record` makes it. `busy`: people go first."""
+        """The record of what was measured, as `evaluation.reporting` makes it. `busy`: people go first."""
 
     def propose(self, count: int, without: Collection[str], told: Told) -> Sequence[Row]:
         """Questions from the documents, other ones than `without`."""

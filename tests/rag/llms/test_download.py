@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from language_model import LanguageModel
+from engines.language_model import LanguageModel
 from rag.cancel import Cancelled, CancelToken, scope
 from rag.llms import ModelUnavailable, download_size
 from rag.llms.hub import cached_folder, find
+from serving.switching import PageModels
 from settings import Settings
-from switching import PageModels
 from tests.rag.llms.hubs import PIECE, Hub
 
 NAME = "org/tiny-instruct"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 
-from bench_shapes import MISTRAL_TEMPLATE
+from bench.shapes import MISTRAL_TEMPLATE
 from rag.llms.errors import LLMError
 from rag.llms.render import render
 from tests.models import QWEN_TEMPLATE, train_tokenizer
