@@ -7,22 +7,21 @@ With --json, standard output is one JSON object and nothing else.
 from __future__ import annotations
 
 import argparse
+import atexit
 import json
 import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NoReturn, TextIO
 
 from settings import Settings, SettingsError, flag, load_settings, variable
 
 log = logging.getLogger("parley")
 
-OURS = frozenset(
-    {"rag", "speech", "ui", "engines", "serving", "live_library", "certificates", "bench_voice", "bench_gpu"}
-)
+OURS = frozenset({"rag", "speech", "ui", "planning", "engines", "evaluation", "serving", "commands", "bench"})
 DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 
 
@@ -161,13 +160,13 @@ Command = Callable[[argparse.Namespace, Settings, TextIO], int]
 
 
 def serve(args: argparse.Namespace, settings: Settings, output: TextIO) -> int:
-    from serving import run
+    from serving.server import run
 
     return run(settings)
 
 
 def index_(args: argparse.Namespace, settings: Settings, output: TextIO) -> int:
-    from commands import index
+    from commands.indexing import index
     from engines import Engines
 
     with Engines(settings) as engines:
@@ -187,7 +186,8 @@ def index_(args: argparse.Namespace, settings: Settings, output: TextIO) -> int:
 
 
 def ask_(args: argparse.Namespace, settings: Settings, output: TextIO) -> int:
-    from commands import ask, index_first
+    from commands.asking import ask
+    from commands.indexing import index_first
     from engines import Engines
 
     with Engines(settings) as engines:
@@ -203,8 +203,8 @@ def transcribe(args: argparse.Namespace, settings: Settings, output: TextIO) -> 
     from engines import Engines
 
     with Engines(settings) as engines:
-        transcript = engines.transcribe(args.file)
-        notice = engines.hearing().notice
+        transcript = engines.hearing.transcribe(args.file)
+        notice = engines.hearing.in_force().notice
     if notice:
         log.warning("%s", notice)
     if args.json:
@@ -223,7 +223,7 @@ def transcribe(args: argparse.Namespace, settings: Settings, output: TextIO) -> 
 
 
 def speak_(args: argparse.Namespace, settings: Settings, output: TextIO) -> int:
-    from commands import speak
+    from commands.asking import speak
     from engines import Engines
 
     with Engines(settings) as engines:
@@ -233,11 +233,12 @@ def speak_(args: argparse.Namespace, settings: Settings, output: TextIO) -> int:
 
 
 def eval_(args: argparse.Namespace, settings: Settings, output: TextIO) -> int:
-    from commands import evaluate_on, index_first
+    from commands.evaluating import evaluate_on
+    from commands.indexing import index_first
     from engines import EngineError, Engines
-    from measuring import parse_comparison
+    from evaluation.measuring import parse_comparison
+    from evaluation.reporting import as_text
     from rag.questions import read_questions
-    from reporting import as_text
 
     if args.noise is not None and not args.spoken:
         raise EngineError("--noise is for spoken questions. Add --spoken.")
@@ -257,15 +258,15 @@ def eval_(args: argparse.Namespace, settings: Settings, output: TextIO) -> int:
 
 def bench_(args: argparse.Namespace, settings: Settings, output: TextIO) -> int:
     if args.live:
-        from bench_voice import bench_voice
+        from bench.voice import bench_voice
 
         result = bench_voice(recordings=args.recordings, progress=_progress_line)
     elif args.gpu:
-        from bench_gpu import bench_gpu
+        from bench.gpu import bench_gpu
 
         result = bench_gpu(settings, progress=_progress_line)
     else:
-        from bench import bench
+        from bench.machine import bench
 
         result = bench(settings, progress=_progress_line)
     if args.json:
@@ -277,8 +278,8 @@ def bench_(args: argparse.Namespace, settings: Settings, output: TextIO) -> int:
 
 
 def plan_(args: argparse.Namespace, settings: Settings, output: TextIO) -> int:
-    from plan_report import as_text, as_values
-    from planning import report
+    from planning.arrangement import report
+    from planning.reporting import as_text, as_values
     from rag.llms.machine import imagined, this_machine
 
     found = report(settings, imagined(args.gpu, args.ram, this_machine()), args.model)
@@ -290,7 +291,7 @@ def plan_(args: argparse.Namespace, settings: Settings, output: TextIO) -> int:
 
 
 def doctor_(args: argparse.Namespace, settings: Settings, output: TextIO) -> int:
-    from doctor import examine
+    from commands.doctor import examine
 
     failed = 0
     for check in examine(settings):
@@ -369,5 +370,25 @@ def _say_failure(error: object, code: int) -> int:
     return code
 
 
+def leave(code: int) -> NoReturn:
+    """End the program at once, after what was registered for its end.
+
+    Python's own end takes the threads of models that still load or compute down in the middle of C++ code,
+    which aborts the program with a core dump.
+    """
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # nobody reads it any more
+            stream.flush()
+    os._exit(code)
+
+
+def _code(leaving: SystemExit) -> int:
+    return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        leave(main())
+    except SystemExit as leaving:  # wrong usage, or a signal to stop
+        leave(_code(leaving))

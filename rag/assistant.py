@@ -27,7 +27,24 @@ from rag.languages import guess
 from rag.memory import remember, understand
 from rag.priority import urgent
 from rag.prompts import says_unknown
-from rag.telling import News, Wait, listening
+from rag.telling import Notice, Queued, listening
+
+__all__ = [
+    "Answer",
+    "Assistant",
+    "Chain",
+    "Checked",
+    "Done",
+    "Event",
+    "Nearest",
+    "Notice",
+    "Queued",
+    "Replaced",
+    "Responder",
+    "Sources",
+    "Standalone",
+    "Token",
+]
 
 log = logging.getLogger(__name__)
 
@@ -49,21 +66,6 @@ class Sources:
 
     documents: tuple[Document, ...]
     checked: bool = False  # whether a Checked will come for each sentence; what quotes needs none
-
-
-@dataclass(frozen=True)
-class Notice:
-    """What the person should know: a passage dropped for the window, an engine that fell back, indexing."""
-
-    message: str
-
-
-@dataclass(frozen=True)
-class Queued:
-    """The model writes for others first; each of these replaces the one before, a token all of them."""
-
-    before: int  # how many come first
-    seconds: float | None  # until the first token, about; None where nothing is known yet
 
 
 @dataclass(frozen=True)
@@ -253,7 +255,7 @@ class Assistant:
                 for notice in self._notices():
                     told(Notice(notice))
                 turn = _Turn(question, list(history), fallback, self._memory, language or guess(question))
-                with listening(partial(_pass_on, emit)):
+                with listening(emit):
                     turn.run(responder, told)
             if (
                 turn.new
@@ -267,11 +269,6 @@ class Assistant:
             emit(done)
 
         return Answer(work)
-
-
-def _pass_on(emit: Callable[[Event], None], news: News) -> None:
-    """What the model tells besides its answer."""
-    emit(Queued(news.before, news.seconds) if isinstance(news, Wait) else Notice(news.message))
 
 
 class _Turn:

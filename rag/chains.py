@@ -38,6 +38,7 @@ from rag.go_on import Further, no_more
 from rag.heard import apart
 from rag.languages import not_found
 from rag.prompts import (
+    BEGUN,
     HISTORY,
     NOT_FOUND,
     PASSAGE_PROMPT,
@@ -193,7 +194,7 @@ class RetrievalQA(RunnableSerializable[Input, dict[str, Any]]):
             filled["question"] = f"{question} {ANOTHER}"
         if further:
             found = found if further.cut else further.more(found)
-            filled["question"] = further.request(filled["question"])
+            filled |= self._going_on(further, filled["question"])
         passages = _numbered(self.compressor(question, found) if self.compressor else found)
         kept = self.combine_documents_chain.fit(passages, filled)
         yield {"source_documents": found[: len(kept)]}
@@ -203,7 +204,18 @@ class RetrievalQA(RunnableSerializable[Input, dict[str, Any]]):
             unknown = no_more(language) if further else not_found(language)
             yield {"result": self.not_found if own else unknown}
             return
-        yield from self.combine_documents_chain.stream(kept, filled, config)
+        said = False
+        for part in self.combine_documents_chain.stream(kept, filled, config):
+            said = said or bool(part.get("result", "").strip())
+            yield part
+        if further and not said:
+            yield {"result": no_more(language)}
+
+    def _going_on(self, further: Further, question: str) -> dict[str, str]:
+        """What asks for the rest: the answer so far, where the model goes on with that, else a request."""
+        if further.cut and further.said.strip() and self.combine_documents_chain.continues:
+            return {BEGUN: further.said}
+        return {"question": further.request(question)}
 
 
 def _numbered(documents: Sequence[Document]) -> list[Document]:

@@ -15,7 +15,9 @@ from typing import Any, ClassVar, cast
 
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.documents import Document
-from langchain_core.messages import BaseMessage, get_buffer_string
+from langchain_core.language_models import BaseLanguageModel
+from langchain_core.messages import AIMessage, BaseMessage, get_buffer_string
+from langchain_core.prompt_values import ChatPromptValue, PromptValue
 from langchain_core.prompts import (
     BasePromptTemplate,
     ChatPromptTemplate,
@@ -26,8 +28,8 @@ from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import merge_configs
 
 from rag.cancel import current
-from rag.prompts import HISTORY, ScoreParser, placeholders
-from rag.tokens import count_prompt_tokens, prompt_room
+from rag.prompts import BEGUN, HISTORY, ScoreParser, placeholders
+from rag.tokens import base_model, count_prompt_tokens, prompt_room
 
 Part = dict[str, Any]  # {"notice": str} or {"result": str}
 TOKEN_MAX = 3000  # extracts that are combined in one call, as in LangChain
@@ -63,9 +65,9 @@ class Step:
         """The model's answer piece by piece. Raises Cancelled at its next token once cancelled."""
         token = current()
         token.checkpoint()
-        value = self.prompt.format_prompt(**self._select(inputs))
+        value = self._value(inputs)
         config = merge_configs(config, {"callbacks": [CancelHandler()]})
-        with closing(cast("Generator[Any]", self.llm.stream(value, config))) as chunks:
+        with closing(cast("Generator[Any]", self.llm.stream(value, config, **self._ends()))) as chunks:
             for chunk in chunks:
                 token.checkpoint()
                 if text := chunk if isinstance(chunk, str) else str(chunk.text):
@@ -77,13 +79,29 @@ class Step:
 
     def tokens(self, inputs: Part) -> int:
         """Tokens of the whole prompt."""
-        selected = self._select(inputs)
-        messages = self.prompt.format_prompt(**selected).to_messages()
-        return count_prompt_tokens(self.llm, messages, self.prompt.format(**selected))
+        value = self._value(inputs)
+        return count_prompt_tokens(self.llm, value.to_messages(), value.to_string())
 
     def fits(self, inputs: Part) -> bool:
         room = prompt_room(self.llm)
         return room is None or self.tokens(inputs) <= room
+
+    @property
+    def continues(self) -> bool:
+        """Whether the model goes on with an answer that is given it begun."""
+        chat = isinstance(self.prompt, ChatPromptTemplate)
+        return chat and bool(getattr(base_model(self.llm), "continues", False))
+
+    def _value(self, inputs: Part) -> PromptValue:
+        value = self.prompt.format_prompt(**self._select(inputs))
+        if begun := inputs.get(BEGUN):
+            return ChatPromptValue(messages=[*value.to_messages(), AIMessage(begun)])
+        return value
+
+    def _ends(self) -> dict[str, list[str]]:
+        """The prompt's stop strings, for a model that knows of such."""
+        stops = (self.prompt.metadata or {}).get("stop")
+        return {"stop": stops} if stops and isinstance(base_model(self.llm), BaseLanguageModel) else {}
 
     def _select(self, inputs: Part) -> Part:
         """What the prompt asks for, the conversation as messages or as text, as the prompt wants it."""
@@ -105,6 +123,11 @@ class Combine(ABC):
 
     takes_nothing: ClassVar[bool] = False  # whether an answer can be asked for without any passage
 
+    @property
+    def continues(self) -> bool:
+        """Whether an answer that broke off can be given as BEGUN, and is gone on with."""
+        return False
+
     def fit(self, documents: list[Document], inputs: Part) -> list[Document]:
         """The best of `documents`, as many as one prompt has room for."""
         return documents
@@ -124,6 +147,10 @@ class Stuff(Combine):
     document_prompt: BasePromptTemplate[str]
     document_variable_name: str = "context"
     document_separator: str = "\n\n"
+
+    @property
+    def continues(self) -> bool:
+        return self.llm_chain.continues
 
     def inputs(self, documents: Sequence[Document], inputs: Part) -> Part:
         return {**inputs, self.document_variable_name: self._join(documents)}

@@ -10,7 +10,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from rag.corrections import Correction, correction
+from rag.correction_place import Correction
+from rag.corrections import correction
 from rag.wordlists import (
     ATTRIBUTES,
     AUXILIARIES,

@@ -17,7 +17,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.runnables import Runnable
 
 from rag.combine import Step
-from rag.corrections import Correction
+from rag.correction_place import Correction
 from rag.followup import Resolved, content_words, resolve
 from rag.go_on import Further, asks_on
 from rag.heard import INTERRUPTED, Place, as_heard, heard_places, was_interrupted

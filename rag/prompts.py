@@ -6,7 +6,7 @@ They are LangChain prompts. It does not know which chain uses which model, nor w
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from rag.languages import english_name, not_found, not_found_sentences
 from rag.tokens import base_model
 
 HISTORY = "chat_history"
+BEGUN = "answer_so_far"  # of a model that goes on with it: see `rag.llms.local`
 IN_LANGUAGE = (
     "in_language"  # which language to answer in, a phrase; the templates here have it with a default
 )
@@ -71,6 +72,9 @@ RANK = " ".join(
         _QUOTED,
     ]
 )
+
+
+STOPS = ("\nQuestion:", "\nRetrieved context:", "<passage")  # small models go on with these behind an answer
 
 
 class PromptError(ValueError):
@@ -126,12 +130,15 @@ class Wording:
         return self.chat if isinstance(base_model(llm), BaseChatModel) else self.plain
 
 
-def _wording(system: str, request: str, parser: ScoreParser | None = None) -> Wording:
+def _wording(
+    system: str, request: str, parser: ScoreParser | None = None, stops: Sequence[str] = STOPS
+) -> Wording:
     history = MessagesPlaceholder(HISTORY, optional=True)
     language = {IN_LANGUAGE: _OF_THE_QUESTION} if f"{{{IN_LANGUAGE}}}" in system else {}
     chat = ChatPromptTemplate([("system", system), history, ("human", request)], partial_variables=language)
     plain = PromptTemplate.from_template(f"{system}\n\n{request}\nAnswer:", partial_variables=language)
     chat.output_parser = plain.output_parser = parser
+    chat.metadata = plain.metadata = {"stop": list(stops)}
     return Wording(chat, plain)
 
 
@@ -163,6 +170,7 @@ PROPOSE = _wording(
     "so that it can be understood by itself. Then copy the answer from the passage, word for word, in a few "
     f"words. Write both in the passage's language, in this form:\nQuestion: …\nAnswer: …\n{_QUOTED}",
     "<passage>\n{context}\n</passage>",
+    stops=(),
 )
 
 

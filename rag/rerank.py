@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from rag.telling import Note, tell
+from rag.telling import Notice, tell
 
 log = logging.getLogger(__name__)
 
@@ -116,7 +116,7 @@ class Dispensable:
             else:
                 self.why = ""
                 return scores
-        tell(Note(self.why))
+        tell(Notice(self.why))
         return -np.arange(len(passages), dtype=np.float32)
 
 

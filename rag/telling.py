@@ -13,21 +13,21 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Wait:
-    """A place in the queue for the model."""
+class Queued:
+    """The model writes for others first; each of these replaces the one before, a token all of them."""
 
-    before: int  # others that come first
-    seconds: float | None  # until the first word, about; None where nothing is known yet
+    before: int  # how many come first
+    seconds: float | None  # until the first token, about; None where nothing is known yet
 
 
 @dataclass(frozen=True)
-class Note:
-    """What the person should know of the answer: that it ends too early, what it was made without."""
+class Notice:
+    """What the person should know: an answer that ends early, a passage dropped, an engine that fell back."""
 
     message: str
 
 
-News = Wait | Note
+News = Queued | Notice
 _listener: ContextVar[Callable[[News], None] | None] = ContextVar("parley_telling", default=None)
 
 

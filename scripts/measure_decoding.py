@@ -26,7 +26,7 @@ from unittest.mock import patch
 import psutil  # type: ignore[import-untyped]
 from langchain_core.messages import BaseMessage
 
-from bench_prompts import Recorder
+from bench.prompts import Recorder
 from rag.chains import RetrievalQA
 from rag.llms.alone import Alone
 from rag.llms.batch import Batch
@@ -37,7 +37,7 @@ from rag.llms.local import LocalChatModel
 from rag.llms.ragged import forward
 from rag.llms.run import Run
 from rag.retriever import HybridRetriever
-from rag.telling import News, Wait, listening
+from rag.telling import News, Queued, listening
 from scripts.arguments import question_folder
 from scripts.retrieval_sets import Remembered, indexed, read_folder
 
@@ -145,7 +145,7 @@ def together(
 
     def ask(number: int) -> None:
         def listen(news: News) -> None:
-            if isinstance(news, Wait) and news.seconds is not None and not waits[number]:
+            if isinstance(news, Queued) and news.seconds is not None and not waits[number]:
                 waits[number] = news.seconds + time.perf_counter() - start
 
         with listening(listen):

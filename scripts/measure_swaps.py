@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from commands import index
+from commands.indexing import index
 from engines import Engines
 from settings import Settings
 from tests.swapping import TEXT, make_models, memory_that_runs_out, swap

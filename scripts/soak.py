@@ -1,6 +1,6 @@
 """Many people talk at once, for minutes: `make soak`. Exits with 1 when a promise is broken.
 
-A server in a process of its own, with a scripted recogniser and model (`bench_scripted`), and pages without a
+A server in a process of its own, with a scripted recogniser and model (`bench.scripted`), and pages without a
 browser (`tests/ui/talker.py`) that ask, listen, interrupt, leave in the middle and come back. Each is
 answered in a tone of its own, so that anybody else's sound would be noticed.
 """
@@ -27,7 +27,7 @@ import psutil  # type: ignore[import-untyped]
 HERE = Path(__file__).parent.parent
 sys.path.insert(0, str(HERE))
 
-from bench_scripted import QUESTION, pitch_of  # noqa: E402
+from bench.scripted import QUESTION, pitch_of  # noqa: E402
 from speech.audio import Samples  # noqa: E402
 from tests.speech.speaking import spoken  # noqa: E402
 from tests.ui.talker import Talker  # noqa: E402
@@ -114,7 +114,7 @@ def server() -> Iterator[tuple[str, psutil.Process]]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "bench_scripted", "--port", str(port)]
+    command = [sys.executable, "-m", "bench.scripted", "--port", str(port)]
     process = subprocess.Popen(command, cwd=HERE)
     url = f"http://127.0.0.1:{port}"
     try:

@@ -12,13 +12,9 @@ a reply is made of, how a recogniser works, or how sound and messages travel.
 from __future__ import annotations
 
 import logging
-import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from functools import partial
-from typing import Literal, Protocol
 
 import numpy as np
 
@@ -26,129 +22,20 @@ from speech.audio import RATE, Samples
 from speech.bargein import Bargein
 from speech.echo import open_echo_canceller
 from speech.endpoint import Began, Dropped, Ended, Event, Listener, ListenOptions, Paused, WentOn
+from speech.guess import Guess
+from speech.microphone_clock import MicrophoneClock
+from speech.outside import Heard, Outside, Reply
 from speech.remarks import is_backchannel, is_stop, takes_back
 from speech.serial import Serial
 from speech.vad import FRAME, VadStream
+from speech.words_spoken import WordsWhileSpoken
 
 log = logging.getLogger(__name__)
 
 FRAME_SECONDS = FRAME / RATE
-KEPT = 3.0  # seconds of sound that are kept for words which began before they were noticed
 BACKLOG = 200  # pieces of sound that may wait, 4 to 8 s; more are lost, rather than heard late
 _SPEECH = 0.3  # Silero's probability below which nobody speaks
 _NOTHING = 0.7  # seconds without speech after which a voice over a reply was none
-_STOOD_STILL = 1.0  # seconds without a frame after which the microphone's clock is set anew
-_CLOCK = round(3.0 / FRAME_SECONDS)  # frames by which it is set: a microphone's clock is not ours
-
-
-@dataclass(frozen=True)
-class Heard:
-    """What a person said. An empty text: nothing."""
-
-    text: str
-    language: str | None = None
-    typed: bool = False
-
-
-class Words(Protocol):
-    """The words of one utterance while it is spoken (`speech.live.LiveTranscript`)."""
-
-    def feed(self, samples: Samples) -> None: ...
-
-    def transcript(self) -> Callable[[Callable[[], bool]], Said | None] | None:
-        """Ask for all that was fed so far; None where a transcript of the recording is better.
-
-        The result waits for it, also after `close`; None if there is none after all.
-        """
-
-    def close(self) -> None: ...
-
-
-class Said(Protocol):
-    """What a recogniser understood."""
-
-    @property
-    def text(self) -> str: ...
-
-    @property
-    def language(self) -> str | None: ...
-
-
-class Reply(Protocol):
-    """One answer and its voice. It is held back until `commit`. Every method is quick."""
-
-    turn: int
-
-    @property
-    def begun(self) -> bool:
-        """Whether the person has got any of it: heard or, without a voice, read."""
-
-    @property
-    def sounding(self) -> bool:
-        """Whether some of its sound has been played, and not yet all."""
-
-    @property
-    def over(self) -> bool:
-        """Whether nothing more of it will be heard."""
-
-    def commit(self, since: float, times: Mapping[str, float]) -> None:
-        """Let it out. `since`: when the person had finished (`time.monotonic`), `times`: stages, in seconds.
-
-        Without hands that is the end of speech, and a stage "endpoint" says when it was noticed; in
-        push-to-talk it is the moment of letting go, and the stage "release" says when that was known.
-        Raises what the person should read when that cannot be; then it is dropped.
-        """
-
-    def pause(self) -> None: ...
-
-    def resume(self) -> None: ...
-
-    def played(self, samples: int) -> None:
-        """The loudspeaker has got that many samples of it."""
-
-    def interrupt(self) -> None:
-        """It is over; what was played is what was heard. Nothing changes if all of it was."""
-
-    def drop(self) -> None:
-        """It was a wrong guess, never let out; it never was."""
-
-    def window(self, position: int, count: int) -> Samples:
-        """What it sounds like, `count` samples at 16 kHz from `position` (samples as in `played`) on."""
-
-
-@dataclass(frozen=True)
-class Outside:
-    """What a conversation needs. `transcribe` takes its time, `reply` looks things up, the rest is quick."""
-
-    transcribe: Callable[[Samples, Callable[[], bool]], Heard]  # raises what the person should read
-    live: Callable[[Callable[[str], None]], Words | None]  # words while they are spoken
-    reply: Callable[[Heard], Reply]  # begins an answer, held back
-    tell: Callable[..., None]  # a message for the page: tell(type=…, …)
-    interrupted: Callable[[Literal["real", "resumed"]], None] = lambda kind: None
-    ended: Callable[[], None] = lambda: None  # the conversation is over, and nothing of it at work
-
-
-@dataclass
-class _Guess:
-    """An utterance that may be complete: its transcript and its reply, in advance."""
-
-    end: int  # sample of the stream after its last speech
-    since: float = 0.0  # once decided, when the person had finished (`time.monotonic`)
-    stopped: bool = False
-    heard: Heard | None = None
-    error: Exception | None = None
-    reply: Reply | None = None
-    moments: dict[str, float] = field(default_factory=dict)  # stage → time.monotonic()
-
-    @property
-    def known(self) -> bool:
-        return self.heard is not None or self.error is not None
-
-    def drop(self) -> None:
-        self.stopped = True
-        if self.reply is not None:
-            self.reply.drop()
-            self.reply = None
 
 
 class Conversation:
@@ -174,16 +61,13 @@ class Conversation:
         self._echo = open_echo_canceller()
         self._vad = vad or VadStream()
         self._serial = Serial(tick=self._show_guarded, last=self._end)
-        self._recent: deque[Samples] = deque(maxlen=round(KEPT / FRAME_SECONDS))
-        self._offset = float("inf")  # time.monotonic() of the stream's first sample
-        self._begun: deque[float] = deque(maxlen=_CLOCK)  # the same by each of the last frames
+        self._clock = MicrophoneClock()
+        self._words = WordsWhileSpoken(outside.live, self._do, self._word)
         self._reply: Reply | None = None  # the last that was let out
         self._asked = ""  # what it answers
         self._unanswered = ""  # a question whose answer was cut off before anything of it was heard
-        self._guess: _Guess | None = None
-        self._decided: list[_Guess] = []  # not settled yet
-        self._live: Words | None = None
-        self._from_begin = False  # it hears the utterance from its first sample on
+        self._guess: Guess | None = None
+        self._decided: list[Guess] = []  # not settled yet
         self._uttering = False  # between Began and Ended or Dropped
         self._began = 0  # sample of the stream at which the utterance begins
         self._hearing = False  # the person is told that they are heard
@@ -267,7 +151,7 @@ class Conversation:
             self._frame(frame, turn, position)
 
     def _frame(self, frame: Samples, turn: int, position: int) -> None:
-        self._set_clock()
+        self._clock.set(self._listener.position + FRAME)
         reply = self._reply
         played = np.zeros(FRAME, np.float32)
         if reply is not None and turn == reply.turn:
@@ -275,26 +159,13 @@ class Conversation:
             played = reply.window(position, FRAME)
         clean = self._echo.clean(frame, played)
         probability = self._vad.feed(clean)
-        self._recent.append(clean)
-        if self._live is not None:
-            self._live.feed(clean)
+        self._words.feed(clean)
         over_reply = self._answering and self._bargein.feed(clean, probability, played) is not None
         for event in self._listener.feed(clean, probability):
             self._listened(event, floor=self._has_floor)
         if over_reply and self._answering and not self._paused:
             self._interrupt()
         self._await_words(probability)
-
-    def _set_clock(self) -> None:
-        """When the stream's first sample was spoken, by the latest frame that came with little delay.
-
-        A pause of the microphone moves it.
-        """
-        begun = time.monotonic() - (self._listener.position + FRAME) / RATE
-        if begun - self._offset > _STOOD_STILL:
-            self._begun.clear()
-        self._begun.append(begun)
-        self._offset = min(self._begun)
 
     def _await_words(self, probability: float) -> None:
         """A voice over a reply that the listener takes for no utterance was nothing."""
@@ -343,33 +214,15 @@ class Conversation:
     def _begin_words(self) -> None:
         """Show what the person says, from the utterance's first sample on."""
         self._hearing = True
-        if self._live is not None:
-            return
-        told: list[Words | None] = []
+        self._words.begin(self._listener.position - self._began)
 
-        def on_text(text: str) -> None:
-            self._do(lambda: self._words(told[0] if told else None, text))
-
-        live = self._outside.live(on_text)
-        told.append(live)
-        self._live = live
-        if live is not None:
-            kept = np.concatenate(self._recent)
-            uttered = self._listener.position - self._began
-            self._from_begin = uttered <= len(kept)
-            live.feed(kept[-uttered:])
-
-    def _words(self, source: Words | None, text: str) -> None:
-        if source is not self._live or not text:
-            return
+    def _word(self, text: str) -> None:
         self._listener.heard(text)
         self._outside.tell(type="words", text=text, final=False)
 
     def _end_words(self) -> None:
         self._hearing = False
-        live, self._live = self._live, None
-        if live is not None:
-            live.close()
+        self._words.end()
 
     def _unheard(self) -> None:
         """What is heard now was nothing: the floor is as it was, and what was said before is settled."""
@@ -384,44 +237,34 @@ class Conversation:
 
     # Guessing early
 
-    def _begin_guess(self, audio: Samples, end: int) -> _Guess:
+    def _begin_guess(self, audio: Samples, end: int) -> Guess:
         self._drop_guess()
-        guess = self._guess = _Guess(end)
-        words = self._live.transcript() if self._live is not None and self._from_begin else None
-        work = partial(self._transcribe, guess, audio, words)
-        threading.Thread(target=work, name="transcribe", daemon=True).start()
-        return guess
-
-    def _transcribe(
-        self, guess: _Guess, audio: Samples, words: Callable[[Callable[[], bool]], Said | None] | None
-    ) -> None:
-        """In a thread of its own."""
+        guess = self._guess = Guess(end)
+        words = self._words.transcript()
 
         def unwanted() -> bool:
             return guess.stopped or self._closed
 
-        try:
+        def transcribed() -> Heard:
             said = words(unwanted) if words is not None else None
-            heard = Heard(said.text, said.language) if said else self._outside.transcribe(audio, unwanted)
-            guess.moments["transcript"] = time.monotonic()
-            guess.heard = heard
-        except Exception as error:  # whatever the recogniser says goes to the person, unless nobody waits
-            guess.error = error
-        self._do(partial(self._transcribed, guess))
+            return Heard(said.text, said.language) if said else self._outside.transcribe(audio, unwanted)
 
-    def _transcribed(self, guess: _Guess) -> None:
+        guess.transcribe(transcribed, lambda: self._do(partial(self._transcribed, guess)))
+        return guess
+
+    def _transcribed(self, guess: Guess) -> None:
         if guess.stopped:
             return
         if guess is self._guess and guess.heard is not None and guess.heard.text:
             self._listener.heard(guess.heard.text)
-            if self._live is None:
+            if not self._words.known:
                 self._outside.tell(type="words", text=guess.heard.text, final=False)
         if guess.heard is not None:
             self._answer_ahead(guess, guess.heard)
         if guess in self._decided:
             self._settle()
 
-    def _answer_ahead(self, guess: _Guess, heard: Heard) -> None:
+    def _answer_ahead(self, guess: Guess, heard: Heard) -> None:
         """Begin the reply before it is sure that the person has finished."""
         alone = [guess] == ([self._guess] if not self._decided else self._decided)
         if not alone or not heard.text:
@@ -461,7 +304,7 @@ class Conversation:
         if guess is None or guess.end != end:
             guess = self._begin_guess(audio, end)
         self._guess = None
-        guess.since = self._offset + end / RATE if released is None else released
+        guess.since = self._clock.at(end) if released is None else released
         guess.moments["endpoint" if released is None else "release"] = time.monotonic()
         self._decided.append(guess)
         self._end_words()
@@ -488,7 +331,7 @@ class Conversation:
         else:
             self._answer(said, parts)
 
-    def _answer(self, said: list[_Guess], parts: list[Heard]) -> None:
+    def _answer(self, said: list[Guess], parts: list[Heard]) -> None:
         self._confirm()
         heard = self._whole(parts)
         self._outside.tell(type="words", text=heard.text, final=True)
@@ -565,9 +408,8 @@ class Conversation:
     def _forget(self) -> None:
         self._listener.reset()
         self._vad.reset()
-        self._offset = float("inf")
-        self._begun.clear()
-        self._recent.clear()
+        self._clock.reset()
+        self._words.forget()
         self._uttering = False
         self._unheard()
 

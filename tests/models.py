@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from bench_shapes import MISTRAL_TEMPLATE, as_pretrained, train_bytes
+from bench.shapes import MISTRAL_TEMPLATE, as_pretrained, train_bytes
 from rag.llms import open_llm
 from rag.llms.local import LocalChatModel
 

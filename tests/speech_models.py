@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from bench_whisper import save_faster_whisper, scatter, whisper_config
+from bench.whisper import save_faster_whisper, scatter, whisper_config
 
 __all__ = ["save_faster_whisper", "save_openai_whisper", "tiny_whisper"]
 

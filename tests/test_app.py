@@ -77,6 +77,30 @@ def test_import_is_quick_and_loads_nothing_heavy() -> None:
     assert min(best) < 0.5
 
 
+COMPUTING = """
+import atexit, threading, torch, app
+
+def work():
+    while True:
+        matrix @ matrix
+        begun.set()
+
+matrix, begun = torch.ones(600, 600), threading.Event()
+for _ in range(3):
+    threading.Thread(target=work, daemon=True).start()
+begun.wait()
+atexit.register(print, "tidied")
+app.leave(3)
+"""
+
+
+def test_the_program_ends_cleanly_while_a_model_computes() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", COMPUTING], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (3, "tidied\n", "")
+
+
 def test_index_reports_what_changed_and_why_something_failed(run: Run, tmp_path: Path) -> None:
     (tmp_path / "new.md").write_text("# The ferry\n\nThe ferry crosses at noon.\n")
     (tmp_path / "empty.txt").write_text("")

@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 
 from speech.audio import RATE, Samples, from_int16
-from speech.conversation import Conversation, Heard, Outside, Words
+from speech.conversation import Conversation
 from speech.endpoint import ListenOptions
 from speech.loudspeaker import RATE as SPOKEN_RATE
+from speech.outside import Heard, Outside, Words
 from speech.vad import FRAME
 from ui.answering import Line
 from ui.chat import GONE, MAX_COLLECTION, MAX_QUESTION, Chat

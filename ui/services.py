@@ -13,7 +13,7 @@ from rag.assistant import Event
 from rag.questions import Row
 from rag.store import Page, Source
 from speech.audio import AudioChunk, Samples
-from speech.conversation import Words
+from speech.outside import Words
 
 
 class UiError(Exception):
@@ -186,6 +186,7 @@ class ModelProspect:
     name: str
     text: str
     download: int  # bytes; whoever chooses it agrees to them
+    in_force: bool = False  # it answers already: there is nothing to choose
 
 
 @dataclass(frozen=True)
@@ -273,7 +274,7 @@ class Evaluation(Protocol):
         """Questions about the sample documents; empty where those are not there."""
 
     def run(self, trial: Trial, told: Told, busy: Callable[[], bool]) -> dict[str, Any]:
-        """The record of what was measured, as `reporting.as_record` makes it. `busy`: people go first."""
+        """The record of what was measured, as `evaluation.reporting` makes it. `busy`: people go first."""
 
     def propose(self, count: int, without: Collection[str], told: Told) -> Sequence[Row]:
         """Questions from the documents, other ones than `without`."""

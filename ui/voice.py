@@ -8,7 +8,7 @@ Binary, little endian. Page → server, a frame of the microphone: uint32 its nu
 played (0: none), uint32 samples (24 kHz) of it that were played before the frame, then int16 samples, mono.
 Server → page: uint32 turn, uint32 samples per second, then int16 samples, mono.
 
-The server closes it with 4401 when its person signs out (`ui.guard`).
+The server closes it with 4401 when its person signs out (`ui.receiving`).
 
 Text, JSON by "type". Page → server:
   talk {conversation, rate, voice, speed, speak, language, collection}, quiet: begin and end the live

@@ -16,7 +16,7 @@ from rag.llms.choosing import Sampling
 from rag.llms.errors import Busy, explained, is_memory
 from rag.llms.memory import give_back
 from rag.llms.run import PATIENCE, Run, generation_thread
-from rag.telling import Wait
+from rag.telling import Queued
 
 LOOK = 0.1  # seconds between two looks at those who wait
 
@@ -41,7 +41,7 @@ class Alone:
         with self._changed:
             self._line.append(run)
             if len(self._line) > 1:
-                run.inform(Wait(len(self._line) - 1, None))
+                run.inform(Queued(len(self._line) - 1, None))
         generation_thread(partial(self._write, run))
 
     @property

@@ -26,7 +26,7 @@ from rag.llms.pace import Pace
 from rag.llms.prefixes import Prefixes
 from rag.llms.ragged import KeyValues, Part, forward
 from rag.llms.run import PATIENCE, Run, generation_thread
-from rag.telling import Wait
+from rag.telling import Queued
 
 log = logging.getLogger(__name__)
 
@@ -185,7 +185,7 @@ class Batch:
         for place, (run, tokens) in enumerate(line):
             before += tokens
             if place or writing:
-                run.inform(Wait(place, self._until(before, writing + (place + 1) // 2)))
+                run.inform(Queued(place, self._until(before, writing + (place + 1) // 2)))
 
     def _until(self, tokens: int, writing: int) -> float | None:
         """Seconds until so many tokens of prompts are read while `writing` answers are written, too."""

@@ -9,9 +9,11 @@ import copy
 import functools
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
+
+from rag.llms.loading_bar import counted
 
 _patching = threading.Lock()
 
@@ -38,14 +40,18 @@ def parsed_once() -> Iterator[None]:
 
     transformers parses the header, vocabulary and all, for the configuration, the tokenizer and the weights
     each (3 s a time with 49,000 tokens), and makes one and the same table of names for each of some 400
-    modules (3 s together). Both are only read, so its steps can share them.
+    modules (3 s together). Both are only read, so its steps can share them. While it converts the weights it
+    draws a bar of its own, past its hook for such: `loading_bar` counts in its place.
     """
     import gguf
+    from transformers import modeling_gguf_pytorch_utils as reading
 
-    with _patching:
-        originals = gguf.GGUFReader, gguf.get_tensor_name_map
-        gguf.GGUFReader, gguf.get_tensor_name_map = map(functools.cache, originals)
-        try:
-            yield
-        finally:
-            gguf.GGUFReader, gguf.get_tensor_name_map = originals
+    with _patching, ExitStack() as patched:
+        for module, name, instead in (
+            (gguf, "GGUFReader", functools.cache(gguf.GGUFReader)),
+            (gguf, "get_tensor_name_map", functools.cache(gguf.get_tensor_name_map)),
+            (reading, "tqdm", counted),
+        ):
+            patched.callback(setattr, module, name, getattr(module, name))
+            setattr(module, name, instead)
+        yield

@@ -7,7 +7,7 @@ placed (`load`, `plan`), nor how tokens are made (`batch`).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from langchain_core.callbacks import CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel
@@ -23,41 +23,17 @@ from rag.llms.errors import PromptTooLong
 from rag.llms.load import Loaded
 from rag.llms.render import Prompt, render
 from rag.llms.run import Run, Writer
+from rag.llms.stopping import StopText
 from rag.llms.streamer import Pieces
 from rag.llms.thinking import ThoughtFilter, begins_thinking
 from rag.llms.writers import open_writer
-from rag.telling import Note, tell
+from rag.telling import Notice, tell
 
 CUTS = {
     "length": "The answer reached the limit of {limit} tokens and ends there.",
     "time": "The answer took longer than {seconds:.0f} seconds and ends there.",
     "repetition": "The model began to repeat itself, so the answer ends there.",
 }
-
-
-class StopText:
-    """Cuts a stream of text at the first stop string; holds back what could be the beginning of one."""
-
-    def __init__(self, stops: Sequence[str]) -> None:
-        self._stops = [stop for stop in stops if stop]
-        self._hold = max((len(stop) for stop in self._stops), default=1) - 1
-        self._pending = ""
-        self.found = False
-
-    def feed(self, text: str) -> str:
-        """What is sure to be said now; `found` is set once a stop string was seen."""
-        self._pending += text
-        at = min((i for stop in self._stops if (i := self._pending.find(stop)) >= 0), default=-1)
-        if at >= 0:
-            self.found = True
-            sure, self._pending = self._pending[:at], ""
-            return sure
-        cut = max(0, len(self._pending) - self._hold)
-        sure, self._pending = self._pending[:cut], self._pending[cut:]
-        return sure
-
-    def rest(self) -> str:
-        return self._pending
 
 
 class LocalChatModel(BaseChatModel):
@@ -73,6 +49,8 @@ class LocalChatModel(BaseChatModel):
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True, protected_namespaces=())
+
+    continues: ClassVar[bool] = True  # an assistant's message at the end is gone on with
 
     loaded: Loaded = Field(exclude=True, repr=False)
     temperature: float = 0.0
@@ -180,7 +158,7 @@ class LocalChatModel(BaseChatModel):
             total_tokens=len(run.prompt) + len(run.written),
         )
         if finish in CUTS:
-            tell(Note(CUTS[finish].format(limit=run.limit, seconds=self.max_seconds or 0)))
+            tell(Notice(CUTS[finish].format(limit=run.limit, seconds=self.max_seconds or 0)))
         message = AIMessageChunk(content="", usage_metadata=usage, chunk_position="last")
         info = {"finish_reason": finish, "model_name": self.model_name}
         return ChatGenerationChunk(message=message, generation_info=info)

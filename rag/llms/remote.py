@@ -66,6 +66,12 @@ class RemoteChatModel(BaseChatModel):
     context_window: int = DEFAULT_WINDOW
     timeouts: Timeouts = Timeouts()
     _refused: set[str] = PrivateAttr(default_factory=set)  # what the server does not take: see `_refusal`
+    _trouble: str = PrivateAttr("")
+
+    @property
+    def trouble(self) -> str:
+        """Why the server failed at the last answer; empty where it did not."""
+        return self._trouble
 
     @property
     def _llm_type(self) -> str:
@@ -107,6 +113,15 @@ class RemoteChatModel(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
+        try:
+            yield from self._tries(messages, stop)
+            self._trouble = ""
+        except ServerError as error:
+            self._trouble = str(error)
+            raise
+
+    def _tries(self, messages: list[BaseMessage], stop: list[str] | None) -> Iterator[ChatGenerationChunk]:
+        """The answer; asked for once more where that may help."""
         may_retry = True
         while True:
             begun = False

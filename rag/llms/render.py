@@ -27,6 +27,7 @@ class Prompt(NamedTuple):
 def render(tokenizer: Any, messages: Sequence[BaseMessage]) -> Prompt:
     """Messages as one prompt that ends where the assistant's answer begins.
 
+    Where the last message is the assistant's, it is that answer's beginning, and the model goes on there.
     A template that refuses a system role (Mistral's raises, others drop it) gets the system text in front of
     the first user turn; one that demands alternating roles gets neighbours of one role merged.
 
@@ -36,9 +37,10 @@ def render(tokenizer: Any, messages: Sequence[BaseMessage]) -> Prompt:
     turns = [
         {"role": turn["role"], "content": _defuse(tokenizer, turn["content"])} for turn in as_turns(messages)
     ]
+    begun = turns.pop()["content"].rstrip() if len(turns) > 1 and turns[-1]["role"] == "assistant" else ""
     if not getattr(tokenizer, "chat_template", None):
-        return Prompt(_plain(turns), special=True)
-    return Prompt(_by_template(tokenizer, turns), special=False)
+        return Prompt(f"{_plain(turns)} {begun}".rstrip(), special=True)
+    return Prompt(_by_template(tokenizer, turns) + begun, special=False)
 
 
 def as_turns(messages: Sequence[BaseMessage]) -> list[Turn]:

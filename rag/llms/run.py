@@ -15,7 +15,7 @@ from weakref import WeakSet
 
 from rag.cancel import CancelToken
 from rag.llms.choosing import Sampling
-from rag.telling import Wait, tell
+from rag.telling import Queued, tell
 
 Finish = Literal["stop", "length", "time", "repetition"]
 LOOPED = 32  # tokens that do nothing but repeat, and
@@ -48,7 +48,7 @@ class Run:
         self.looped = True  # whether it is ended where it only repeats itself
         self.deadline = None if seconds is None else self.asked + seconds
         self.ended = threading.Event()
-        self._news: queue.SimpleQueue[list[int] | Wait | BaseException | None] = queue.SimpleQueue()
+        self._news: queue.SimpleQueue[list[int] | Queued | BaseException | None] = queue.SimpleQueue()
         _runs.add(self)
 
     # The engine's end
@@ -84,7 +84,7 @@ class Run:
         if self.finish is not None:
             self.end()
 
-    def inform(self, news: Wait) -> None:
+    def inform(self, news: Queued) -> None:
         self._news.put(news)
 
     def end(self, error: BaseException | None = None) -> None:
@@ -109,7 +109,7 @@ class Run:
             match news:
                 case None:
                     return
-                case Wait():
+                case Queued():
                     tell(news)
                 case list():
                     yield news

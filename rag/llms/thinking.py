@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 
+from rag.llms.stopping import beginning
+
 OPEN, CLOSE = "<think>", "</think>"
 MARK = re.compile(f"{OPEN}|{CLOSE}")
 
@@ -37,7 +39,7 @@ class ThoughtFilter:
             said.append(self._said(self._pending[: found.start()]))
             self._pending = self._pending[found.end() :]
             self._thinking, self._trim = found[0] == OPEN, True
-        sure = len(self._pending) - _held(self._pending)
+        sure = len(self._pending) - beginning(self._pending, (OPEN, CLOSE))
         said.append(self._said(self._pending[:sure]))
         self._pending = self._pending[sure:]
         return "".join(said)
@@ -60,11 +62,3 @@ class ThoughtFilter:
 def begins_thinking(prompt: str) -> bool:
     """Whether a prompt ends with the beginning of a thought, so that the model goes on with it."""
     return prompt.rstrip().endswith(OPEN)
-
-
-def _held(text: str) -> int:
-    """Characters at the end of `text` that a mark may begin with."""
-    for size in range(min(len(text), len(CLOSE) - 1), 0, -1):
-        if any(mark.startswith(text[-size:]) for mark in (OPEN, CLOSE)):
-            return size
-    return 0

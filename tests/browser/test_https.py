@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from certificates import certificate
+from serving.certificates import certificate
 from tests.browser.conftest import Site
 from tests.browser.serving import serve
 from tests.ui.scripted import Script

@@ -9,7 +9,7 @@ from langchain_core.callbacks import BaseCallbackHandler, CallbackManagerForLLMR
 from langchain_core.documents import Document
 from langchain_core.embeddings import DeterministicFakeEmbedding
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_core.prompts import ChatPromptTemplate, MessagesPlaceholder, PromptTemplate
 from langchain_core.runnables import RunnableLambda
@@ -17,6 +17,7 @@ from langchain_core.runnables import RunnableLambda
 from rag.cancel import Cancelled, CancelToken, scope
 from rag.chains import CHAIN_TYPES, ChainError, RetrievalQA
 from rag.compress import compressor
+from rag.llms.stopping import StopText
 from rag.prompts import NOT_FOUND
 from tests.rag.scripted import Fixed, HashChat, HashLLM, passages, pieces
 
@@ -150,6 +151,30 @@ def test_it_composes_and_runs_async() -> None:
     qa = chain(HashChat()) | RunnableLambda(lambda answer: answer["result"].upper())
     assert qa.invoke("Why?").startswith(chain(HashChat()).invoke("Why?")["result"].upper())
     assert asyncio.run(chain(HashChat()).ainvoke("Why?")) == chain(HashChat()).invoke("Why?")
+
+
+class Rambling(HashChat):
+    """A small model: behind its answer it goes on with the next question."""
+
+    def _stream(
+        self, messages: list[BaseMessage], stop: list[str] | None = None, *args: Any, **kwargs: Any
+    ) -> Iterator[ChatGenerationChunk]:
+        stopper = StopText(stop or ())
+        for piece in ["In 18", "74 [1].\n", "\nQues", "tion: And by", " whom?"]:
+            yield ChatGenerationChunk(message=AIMessageChunk(content=stopper.feed(piece)))
+            if stopper.found:
+                return
+        yield ChatGenerationChunk(message=AIMessageChunk(content=stopper.rest()))
+
+
+@pytest.mark.parametrize("chain_type", CHAIN_TYPES)
+def test_a_model_that_goes_on_with_a_question_is_stopped(chain_type: str) -> None:
+    assert result(list(chain(Rambling(), chain_type).stream("When?"))).strip() == "In 1874 [1]."
+
+
+def test_a_template_of_ones_own_is_answered_in_whole() -> None:
+    parts = list(chain(Rambling(), options={"prompt": PLAIN}).stream("When?"))
+    assert result(parts).endswith("Question: And by whom?")
 
 
 # -- the conversation --------------------------------------------------------------------------------------

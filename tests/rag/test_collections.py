@@ -6,9 +6,7 @@ import pytest
 
 from rag.corpus import CorpusError
 from rag.corpus_status import UPLOAD, URL, collections
-from tests.rag.test_corpus import PARAGRAPH, Place, place
-
-__all__ = ["place"]  # the fixture
+from tests.rag.place import PARAGRAPH, Place
 
 
 def names(place: Place) -> list[str]:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import shutil
 
 from rag.corpus import SourceStatus
-from tests.rag.test_corpus import PARAGRAPH, Place, place
-
-__all__ = ["place"]  # the fixture
+from tests.rag.place import PARAGRAPH, Place
 
 
 def listed(place: Place) -> dict[str, tuple[str, str]]:

@@ -1,87 +1,21 @@
+"""The store is kept equal to the folders: what is read again, what is not, and what failed."""
+
 from __future__ import annotations
 
-import itertools
 import os
-import shutil
-import socket
-import sys
 import threading
 import time
-import zlib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from langchain_core.documents import Document
-from numpy.typing import NDArray
 
 from rag import cancel, database
 from rag.corpus import Corpus, CorpusError, Step
 from rag.documents import DocumentError, load_file
 from rag.embeddings import Embedder
-from rag.folders import File, list_files, safe_name
-from rag.store import ChunkStore, open_store
-
-PARAGRAPH = "The museum opens at nine, and its garden is free of charge for everybody who comes by train. "
-
-
-@dataclass
-class WordHashes:
-    """A true embedder, if a plain one: words hashed into a vector. It counts what it is given."""
-
-    texts: list[str] = field(default_factory=list)
-
-    def embed_array(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        self.texts += texts
-        rows = np.full((len(texts), 64), 1e-3, dtype=np.float32)
-        for row, text in enumerate(texts):
-            for word in text.lower().split():
-                rows[row, zlib.crc32(word.encode("utf-8", "replace")) % 64] += 1
-        unit: NDArray[np.float32] = rows / np.linalg.norm(rows, axis=1, keepdims=True)
-        return unit
-
-
-@dataclass
-class Place:
-    """A data folder, two corpus folders, and what works on them."""
-
-    root: Path
-    store: ChunkStore
-    embedder: WordHashes
-    corpus: Corpus
-
-    def write(self, name: str, text: str | bytes) -> Path:
-        path = self.root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(text if isinstance(text, bytes) else text.encode())
-        return path
-
-    def names(self) -> list[str]:
-        return sorted(source.source for source in self.store.sources())
-
-    def counts(self, *folders: str) -> tuple[int, ...]:
-        """added, updated, moved, removed, unchanged, failed"""
-        r = self.corpus.sync([self.root / folder for folder in folders] or None)
-        return r.added, r.updated, r.moved, r.removed, r.unchanged, len(r.failed)
-
-    def embedded(self) -> int:
-        """How many texts were embedded since the last call."""
-        count, self.embedder.texts = len(self.embedder.texts), []
-        return count
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
-    embedder = WordHashes()
-    store = open_store(tmp_path / "data", dimension=64, embedder="words")
-    place = Place(tmp_path, store, embedder, Corpus(store, embedder, tmp_path / "data", size=200, overlap=20))
-    yield place
-    place.corpus.close()
-    store.close()
+from rag.store import open_store
+from tests.rag.place import PARAGRAPH, Place
 
 
 def test_only_what_changed_costs_anything(place: Place) -> None:
@@ -316,165 +250,6 @@ def test_other_chunk_options_cut_again(place: Place) -> None:
     assert place.store.count() < before
 
 
-def test_uploads(place: Place) -> None:
-    sent = place.write("sent/anything", "An upload on bees.")
-    name = place.corpus.add_file(sent, "../../etc/Bienen – Notizen.txt")
-    assert name == "Bienen – Notizen.txt"
-    assert place.corpus.add_file(sent, "again.txt") == name
-    sent.write_text("Another upload.")
-    assert place.corpus.add_file(sent, "Bienen – Notizen.txt") == "Bienen – Notizen (2).txt"
-    with pytest.raises(DocumentError, match=r"cannot read \.exe files"):
-        place.corpus.add_file(place.write("sent/program", b"MZ"), "x.exe")
-    place.write("a/x.txt", "One.")
-    assert place.counts("a") == (1, 0, 0, 0, 0, 0)
-    assert place.counts() == (0, 0, 0, 0, 3, 0)
-    uploads = place.root / "data/uploads"
-    assert sorted(path.name for path in uploads.iterdir()) == ["Bienen – Notizen (2).txt", name]
-    place.corpus.remove(name)
-    assert place.names() == ["Bienen – Notizen (2).txt", "x.txt"]
-    assert len(list(uploads.iterdir())) == 1
-    with pytest.raises(CorpusError, match="is in the folder"):
-        place.corpus.remove("x.txt")
-    with pytest.raises(CorpusError, match="no document"):
-        place.corpus.remove("unknown")
-
-
-def uploading(corpus: Corpus, sent: Path) -> Callable[[Step], None]:
-    """A progress function that uploads when the first document is about to be read."""
-    uploaded: list[str] = []
-
-    def upload(step: Step) -> None:
-        if step.state == "reading" and not uploaded:
-            uploaded.append(step.source)
-            corpus.add_file(sent, "report.txt")
-
-    return upload
-
-
-def kept(place: Place) -> dict[str, str]:
-    return {name: place.store.pages(name)[0].text for name in place.names()}
-
-
-def test_an_upload_during_a_sync_takes_no_name_that_waits(place: Place) -> None:
-    place.write("a/0.txt", "Zero.")
-    place.write("a/report.txt", "From the folder.")
-    sent = place.write("sent/f", "From a person.")
-    report = place.corpus.sync([place.root / "a"], progress=uploading(place.corpus, sent))
-    assert (report.added, report.failed) == (2, [])
-    assert sorted(kept(place).values()) == ["From a person.", "From the folder.", "Zero."]
-    assert kept(place)["report.txt"] == "From the folder."
-    assert place.counts() == (0, 0, 0, 0, 3, 0)
-
-
-@pytest.mark.parametrize("folders", [["a"], None])
-def test_a_sync_during_an_upload_takes_no_name_that_is_promised(
-    place: Place, monkeypatch: pytest.MonkeyPatch, folders: list[str] | None
-) -> None:
-    place.write("a/report.txt", "")
-    place.counts("a")
-    place.write("a/report.txt", "From the folder.")
-
-    late = iter(
-        [lambda: place.counts(*folders or ())]
-    )  # while the upload is read; its own files are not late
-
-    def load_late(path: Path, source: str, **_: object) -> list[Document]:
-        next(late, list)()
-        return load_file(path, source)
-
-    monkeypatch.setattr("rag.indexer.load_file", load_late)
-    assert place.corpus.add_file(place.write("sent/f", "From a person."), "report.txt") == "report.txt"
-    assert kept(place) == {"report.txt": "From a person.", "a/report.txt": "From the folder."}
-    assert place.counts() == (0, 0, 0, 0, 2, 0)
-
-
-def test_another_process_never_replaces_a_document_of_the_same_name(place: Place) -> None:
-    place.write("a/report.txt", "From the folder.")
-    sent = place.write("sent/f", "From a person.")
-    other = Corpus(place.store, place.embedder, place.root / "data")  # it knows nothing of our promises
-    report = place.corpus.sync([place.root / "a"], progress=uploading(other, sent))
-    assert (report.added, [failure["source"] for failure in report.failed]) == (0, ["report.txt"])
-    assert kept(place) == {"report.txt": "From a person."}
-    assert place.counts("a") == (1, 0, 0, 0, 0, 0)
-    assert kept(place) == {"report.txt": "From a person.", "a/report.txt": "From the folder."}
-
-
-def test_a_failed_upload_is_shown_until_the_next(place: Place) -> None:
-    sent = place.write("sent/f", "  ")
-    with pytest.raises(DocumentError) as caught:
-        place.corpus.add_file(sent, "blank.txt")
-    (status,) = place.corpus.status()
-    assert (status.source, status.state, status.reason) == ("blank.txt", "failed", str(caught.value))
-    sent.write_text("Text.")
-    assert place.corpus.add_file(sent, "blank.txt") == "blank.txt"
-    assert [status.state for status in place.corpus.status()] == ["ready"]
-
-
-def test_a_failed_upload_can_be_taken_off_the_list(place: Place, tmp_path: Path) -> None:
-    (tmp_path / "broken.pdf").write_bytes(b"no pdf")
-    with pytest.raises(DocumentError):
-        place.corpus.add_file(tmp_path / "broken.pdf", "broken.pdf")
-    place.corpus.remove("broken.pdf")
-    assert place.corpus.status() == []
-    with pytest.raises(CorpusError):
-        place.corpus.remove("broken.pdf")
-
-
-def test_forgetting_a_folder(place: Place) -> None:
-    place.write("a/x.txt", "One.")
-    place.write("b/y.txt", "Two.")
-    place.counts("a", "b")
-    place.write("b/empty.txt", "")
-    assert place.counts("b") == (0, 0, 0, 0, 1, 1)
-    assert place.corpus.forget_folder(place.root / "b/../a") == 1
-    assert place.corpus.folders() == [str(place.root / "b")]
-    assert place.counts() == (0, 0, 0, 0, 1, 1)
-    with pytest.raises(CorpusError, match=rf"These are: {place.root / 'b'}"):
-        place.corpus.forget_folder(str(place.root / "a"))
-    shutil.rmtree(place.root / "b")  # it need not be there
-    assert place.corpus.forget_folder(str(place.root / "b")) == 1
-    assert (place.corpus.folders(), place.corpus.status()) == ([], [])
-    with pytest.raises(CorpusError, match="There are none"):
-        place.corpus.forget_folder("b")
-
-
-def test_web_pages(place: Place) -> None:
-    body = (
-        f"<html><head><title>Bees</title></head><body><article><p>{PARAGRAPH * 8}</p></article></body></html>"
-    )
-    answer = f"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {len(body)}\r\n\r\n{body}"
-
-    def serve(server: socket.socket) -> None:
-        while True:
-            try:
-                client, _ = server.accept()
-            except OSError:
-                return
-            with client:
-                client.recv(65536)
-                client.sendall(answer.encode())
-
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        url = f"http://127.0.0.1:{server.getsockname()[1]}/bees.html"
-        thread = threading.Thread(target=serve, args=(server,), daemon=True)
-        thread.start()
-        refused = place.corpus.sync(urls=[url])
-        assert (refused.added, refused.failed[0]["source"]) == (0, url)
-        place.corpus = Corpus(place.store, place.embedder, place.root / "data", allow_private=True)
-        assert place.corpus.sync().added == 1  # a URL that failed is remembered, and tried again
-        assert place.corpus.sync(urls=[url]).unchanged == 1
-        assert place.names() == [url]
-        assert [status.state for status in place.corpus.status()] == ["ready"]
-        server.shutdown(socket.SHUT_RDWR)
-    thread.join()
-    place.corpus = Corpus(place.store, place.embedder, place.root / "data", offline=True)
-    report = place.corpus.sync(urls=[url])
-    assert "PARLEY_OFFLINE" in report.failed[0]["error"]
-    assert place.names() == [url]  # what was indexed stays
-    place.corpus.remove(url)
-    assert (place.names(), place.corpus.sync().failed) == ([], [])
-
-
 def test_progress_tells_every_document_and_its_end(place: Place) -> None:
     for number in range(3):
         place.write(f"a/{number}.txt", f"Number {number}.")
@@ -538,65 +313,3 @@ def test_it_works_with_the_real_embedder(tmp_path: Path, embedder: Embedder) -> 
     hit = store.search_vector(embedder.embed_query_array("Which insects make something sweet?"), 1)[0]
     assert hit.chunk.source == "bees.txt"
     store.close()
-
-
-# Folders
-
-
-def test_what_is_listed_and_what_is_not(tmp_path: Path) -> None:
-    for name in ("b/two.txt", "a.txt", ".hidden", ".git/x.txt", "data/uploads/u.txt", "Übung 1.txt"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text("x")
-    (tmp_path / "b/loop").symlink_to(tmp_path, target_is_directory=True)
-    (tmp_path / "dangling.txt").symlink_to(tmp_path / "nothing")
-    os.mkfifo(tmp_path / "pipe.txt")
-    listing = list_files(tmp_path, without=tmp_path / "data")
-    assert [file.relative for file in listing.files] == ["a.txt", "Übung 1.txt", "b/two.txt"]
-    assert listing.unreadable == []
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="file names are bytes only on Linux")
-def test_names_that_are_not_utf_8(place: Place) -> None:
-    folder = place.root / "a"
-    folder.mkdir()
-    for name, text in ((b"caf\xe9.txt", "Coffee."), (b"caf\xe8.txt", "Tea.")):
-        Path(os.fsdecode(os.fsencode(folder) + b"/" + name)).write_text(text)
-    assert place.counts("a") == (2, 0, 0, 0, 0, 0)
-    assert place.names() == ["a/caf\ufffd.txt", "caf\ufffd.txt"]
-    assert place.counts() == (0, 0, 0, 0, 2, 0)
-
-
-def test_a_folder_that_cannot_be_listed_keeps_its_documents(
-    place: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    place.write("a/x.txt", "One.")
-    place.write("a/sub/y.txt", "Two.")
-    place.counts("a")
-    scandir = os.scandir
-
-    def refuse(path: Path) -> object:  # file permissions forbid nothing to root, which tests may run as
-        if path == place.root / "a/sub":
-            raise PermissionError(13, "Permission denied")
-        return scandir(path)
-
-    with monkeypatch.context() as patch:
-        patch.setattr("rag.folders.os.scandir", refuse)
-        report = place.corpus.sync()
-    assert (report.removed, report.unchanged, len(report.failed)) == (0, 1, 1)
-    assert place.names() == ["sub/y.txt", "x.txt"]
-    assert place.counts() == (0, 0, 0, 0, 2, 0)
-
-
-def test_names_grow_by_the_path_before_them() -> None:
-    file = File(Path("/home/me/docs/x/a.txt"), Path("/home/me/docs"), 0, 0)
-    assert "/home/me/docs/x/a.txt (3)" in itertools.islice(file.names(), 7)
-    assert list(itertools.islice(file.names(), 3)) == ["x/a.txt", "docs/x/a.txt", "me/docs/x/a.txt"]
-
-
-@given(st.text(st.characters(), max_size=300))
-def test_any_text_becomes_a_safe_file_name(text: str) -> None:
-    name = safe_name(text)
-    assert name == Path(name).name
-    assert not name.startswith(".")
-    assert 0 < len(name.encode()) <= 220
-    assert safe_name(name) == name

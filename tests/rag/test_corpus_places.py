@@ -18,10 +18,9 @@ from langchain_core.documents import Document
 
 from rag.corpus import Corpus, Report, Step
 from rag.documents import load_file
-from tests.rag.test_corpus import PARAGRAPH, Place, place
+from tests.rag.place import PARAGRAPH, Place
 from tests.rag.test_documents import make_pdf
 
-__all__ = ["place"]  # the fixture
 ROOT = Path(__file__).parents[2]
 
 
@@ -215,7 +214,7 @@ import sys, time
 from pathlib import Path
 from rag.corpus import Corpus
 from rag.store import open_store
-from tests.rag.test_corpus import WordHashes
+from tests.rag.place import WordHashes
 
 class Slow(WordHashes):
     def embed_array(self, texts):

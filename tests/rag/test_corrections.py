@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
-from rag.corrections import correction, listed, phrases
+from rag.corrections import correction, listed
 from rag.memory import contextualize, understand
+from rag.phrases import phrases
 from tests.rag.dialogues import COMPLETE, GARDEN, HELD_OUT, TUNED, Dialogue
 from tests.rag.scripted import HashChat
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import pytest
 from langchain_core.callbacks import CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
@@ -137,6 +139,27 @@ def test_a_model_is_asked_the_question_again_and_told_what_was_said(cut: bool) -
     [sources] = [event for event in events if isinstance(event, Sources)]
     assert sources.documents == ((MILL, RUIN) if cut else (RUIN,))
     assert retriever.asked == [QUESTION]
+
+
+class Continuing(HashChat):
+    continues: ClassVar[bool] = True
+
+
+@pytest.mark.parametrize(("rest", "heard"), [(" 1701. [1]", " 1701. [1]"), ("", no_more("en"))])
+def test_a_model_that_can_goes_on_with_its_own_words(rest: str, heard: str) -> None:
+    llm = Continuing(answer=lambda _: rest)
+    retriever = Noted(passages=[MILL, RUIN], asked=[])
+    responder = Responder("model", RetrievalQA.from_chain_type(llm, retriever=retriever), llm)
+    events = list(
+        Assistant(lambda _: responder, lambda _: responder).answer(
+            "go on", [HumanMessage(QUESTION), said("The mill burnt down in", cut=True)]
+        )
+    )
+    [prompt] = llm.sent
+    assert prompt[-2][1].endswith(f"Question: {QUESTION}")
+    assert prompt[-1] == ("ai", "The mill burnt down in")
+    assert isinstance(events[-1], Done)
+    assert events[-1].text == heard
 
 
 class Found(BaseRetriever):

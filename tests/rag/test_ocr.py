@@ -18,7 +18,7 @@ from rag.formats.base import Options, Unreadable
 from rag.reader import Reader
 from rag.store import open_store
 from tests.rag.made import package
-from tests.rag.test_corpus import WordHashes
+from tests.rag.place import WordHashes
 from tests.rag.test_documents import Draw, lines, make_pdf
 
 WORDS = ["The lighthouse opens at nine", "and closes when the sun", "has set on the harbour."]

@@ -13,7 +13,7 @@ from rag.corpus import Corpus
 from rag.documents import DocumentError, load_file
 from rag.recordings import Heard, moment, stretches
 from rag.store import open_store
-from tests.rag.test_corpus import WordHashes
+from tests.rag.place import WordHashes
 
 
 def test_stretches_end_where_something_said_has_ended() -> None:

@@ -16,7 +16,7 @@ from rag.embeddings_remote import BATCH, RemoteEmbedder
 from rag.llms.exchange import Timeouts
 from rag.rerank import Dispensable, RerankerError, open_reranker
 from rag.rerank_remote import RemoteReranker
-from rag.telling import News, Note, listening
+from rag.telling import News, Notice, listening
 from tests.rag.llms.servers import reply, scripted
 from tests.rag.remote_models import Models
 
@@ -218,7 +218,7 @@ def test_a_reranker_that_fails_leaves_the_order_says_so_and_rests(
             scores = reranker.scores(QUESTION, PASSAGES)
             assert (np.diff(scores) < 0).all()
         assert len(models.requests) == 1
-        assert told == [Note(reranker.why)] * 2  # with each answer that it is left out of
+        assert told == [Notice(reranker.why)] * 2  # with each answer that it is left out of
         assert reranker.why.endswith("The passages are ranked without it.")
         models.fault = lambda path, body: None
         monkeypatch.setattr(reranker, "_rests_until", 0.0)

@@ -112,3 +112,17 @@ def google(sound: bytes) -> bytes:
     inner = json.dumps([base64.b64encode(sound).decode()])
     outer = json.dumps([["wrb.fr", "jQ1olc", inner, None, None, None, "generic"]], separators=(",", ":"))
     return f')]}}\'\n\n{len(outer)}\n{outer}\n25\n[["e",4]]\n'.encode()
+
+
+def google_voice(handler: BaseHTTPRequestHandler, body: bytes) -> None:
+    send(handler, google(mp3(tone(1.2))))
+
+
+def speech_server(handler: BaseHTTPRequestHandler, body: bytes) -> None:
+    sound = to_int16(tone(1.2)).astype("<i2").tobytes()
+    assert json.loads(body)["response_format"] == "pcm"
+    handler.send_response(200)
+    handler.send_header("Content-Type", "audio/pcm")
+    handler.end_headers()
+    for at in range(0, len(sound), 4095):  # odd, so that samples are torn
+        handler.wfile.write(sound[at : at + 4095])

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from speech.audio import Samples
-from speech.conversation import Conversation, Heard, Outside
+from speech.conversation import Conversation
 from speech.endpoint import Began, Dropped, Ended, Event, Paused, WentOn
+from speech.outside import Heard, Outside
 from speech.vad import FRAME
 
 QUIET = np.zeros(FRAME, np.float32)

@@ -1,76 +1,30 @@
-"""Words while they are spoken: one contract for every engine, and a text that stays where it is."""
+"""Words while they are spoken: one contract for every engine, and what each hears."""
 
 from __future__ import annotations
 
 import itertools
-import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from speech import asr_decoder
-from speech.asr import (
-    ENGINES,
-    Documents,
-    Recognised,
-    ShouldStop,
-    Stopped,
-    TooSlow,
-    open_transcriber,
-)
+from speech.asr import ENGINES, Documents, Recognised, ShouldStop, Stopped, TooSlow, open_transcriber
 from speech.asr_decoder import open_decoder, own_mean, set_mean, words_of
 from speech.audio import RATE, Samples, to_int16
-from speech.live import _WORD, LiveTranscript, StableText, open_live
+from speech.live import LiveTranscript, open_live
 from tests.speech.speaking import spoken
+from tests.speech.told import FRAME, SECOND, Scripted, Told, ended
 from tests.speech_models import save_faster_whisper, save_openai_whisper, tiny_whisper
 
 # openai-whisper leaves its token file to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed file.*tiktoken:ResourceWarning")
 
 _SENTENCE = "The printing press was invented in the middle of the fifteenth century."
-_FRAME = 512
-_SECOND: Samples = np.zeros(RATE, np.float32)
-
-
-class Told:
-    """What `on_text` was given, and a way to wait for it."""
-
-    def __init__(self) -> None:
-        self.texts: list[str] = []
-        self._news = threading.Condition()
-
-    def __call__(self, text: str) -> None:
-        with self._news:
-            self.texts.append(text)
-            self._news.notify_all()
-
-    def until(self, enough: Callable[[list[str]], bool]) -> list[str]:
-        with self._news:
-            assert self._news.wait_for(lambda: enough(self.texts), 20), self.texts
-            return list(self.texts)
-
-
-class Scripted:
-    """A `Live` that says how many samples it has heard, or does what a test wants."""
-
-    def __init__(self, hear: Callable[[ShouldStop], None] = lambda should_stop: None) -> None:
-        self.heard, self.closed = 0, threading.Event()
-        self._hear = hear
-
-    def hear(self, samples: Samples, should_stop: ShouldStop) -> str | None:
-        self._hear(should_stop)
-        self.heard += len(samples)
-        return f"{self.heard}"
-
-    def close(self) -> None:
-        self.closed.set()
 
 
 class Final(Scripted):
@@ -78,12 +32,6 @@ class Final(Scripted):
 
     def transcript(self) -> Recognised:
         return Recognised(f"{self.heard} in all", "en")
-
-
-def ended(live: LiveTranscript) -> bool:
-    thread: threading.Thread = vars(live)["_thread"]
-    thread.join(5)
-    return not thread.is_alive()
 
 
 def _never() -> bool:
@@ -95,7 +43,7 @@ def assert_true(value: bool) -> None:
 
 
 def frames(audio: Samples) -> Iterator[Samples]:
-    return (audio[at : at + _FRAME] for at in range(0, len(audio), _FRAME))
+    return (audio[at : at + FRAME] for at in range(0, len(audio), FRAME))
 
 
 @pytest.fixture(scope="module")
@@ -217,11 +165,11 @@ def test_the_last_word_counts_what_was_fed_before_it() -> None:
     gate = threading.Event()
     told = Told()
     live = LiveTranscript(Final(lambda should_stop: assert_true(gate.wait(5))), told)
-    live.feed(_SECOND)
+    live.feed(SECOND)
     first = live.transcript()
-    live.feed(_SECOND)
+    live.feed(SECOND)
     last = live.transcript()
-    live.feed(_SECOND)
+    live.feed(SECOND)
     live.close()  # who has asked gets an answer all the same
     gate.set()
     assert first
@@ -237,7 +185,7 @@ def test_nobody_waits_for_a_last_word_longer_than_wanted() -> None:
     gate = threading.Event()
     scripted = Final(lambda should_stop: assert_true(gate.wait(5)))
     live = LiveTranscript(scripted, Told())
-    live.feed(_SECOND)
+    live.feed(SECOND)
     last = live.transcript()
     assert last
     with pytest.raises(Stopped):
@@ -254,7 +202,7 @@ def test_who_fails_has_no_last_word() -> None:
 
     live = LiveTranscript(Final(fail), Told())
     last = live.transcript()
-    live.feed(_SECOND)
+    live.feed(SECOND)
     late = live.transcript()
     assert last
     assert last(_never) == Recognised("0 in all", "en")
@@ -359,7 +307,7 @@ def test_a_guess_gives_way_to_a_recording(
     told = Told()
     live = open_live(engine, told, language="en")
     assert live
-    live.feed(_SECOND)
+    live.feed(SECOND)
     assert guessing.wait(20)
     assert engine.transcribe(spoken(_SENTENCE), language="en").text
     monkeypatch.setattr(engine, "_guess", original)
@@ -389,7 +337,7 @@ def test_whisper_gives_up_where_it_takes_too_long(
     clock = itertools.count(step=2)
     monkeypatch.setattr("speech.asr_whisper.time.perf_counter", lambda: next(clock))
     with pytest.raises(TooSlow):
-        lent.hear(_SECOND, _never)
+        lent.hear(SECOND, _never)
 
 
 def test_whisper_guesses_at_the_last_quarter_of_a_minute_only(
@@ -403,7 +351,7 @@ def test_whisper_guesses_at_the_last_quarter_of_a_minute_only(
 
     monkeypatch.setattr(engine, "guess", count)
     lent = engine.live("en")
-    texts = [lent.hear(_SECOND, _never) for _ in range(50)]
+    texts = [lent.hear(SECOND, _never) for _ in range(50)]
     assert 14 * RATE < max(lengths) <= 16 * RATE
     assert texts[-1].split()[:2] == [str(round(max(lengths) / RATE))] * 2  # settled, and a text still
     assert sum(int(seconds) for seconds in texts[-1].split()) == pytest.approx(50, abs=3)
@@ -421,162 +369,3 @@ def test_much_sound_at_once_is_no_more_than_whisper_takes(
     monkeypatch.setattr(engine, "guess", count)
     engine.live("en").hear(np.zeros(100 * RATE, np.float32), _never)
     assert lengths[0] < 30 * RATE
-
-
-# The thread
-
-
-def test_words_are_told_until_it_is_closed() -> None:
-    told, engine = Told(), Scripted()
-    live = LiveTranscript(engine, told)
-    frame = np.zeros(_FRAME, np.float32)
-    live.feed(frame)
-    assert told.until(bool) == [f"{_FRAME}"]
-    live.close()
-    live.feed(frame)
-    assert ended(live)
-    assert engine.closed.is_set()
-    assert (engine.heard, told.texts) == (_FRAME, [f"{_FRAME}"])
-
-
-def test_frames_may_be_used_again_by_who_fed_them() -> None:
-    sums, go = list[float](), threading.Event()
-
-    class Sum(Scripted):
-        def hear(self, samples: Samples, should_stop: ShouldStop) -> str:
-            go.wait(5)
-            sums.append(float(samples.sum()))
-            return str(len(sums))
-
-    told, frame = Told(), np.ones(_FRAME, np.float32)
-    live = LiveTranscript(Sum(), told)
-    live.feed(frame)
-    frame[:] = 0
-    go.set()
-    told.until(bool)
-    live.close()
-    assert sums == [_FRAME]
-
-
-def test_close_waits_for_what_is_being_told_and_then_nothing_is() -> None:
-    telling, go, done = threading.Event(), threading.Event(), list[str]()
-
-    def slowly(text: str) -> None:
-        telling.set()
-        go.wait(5)
-        done.append(text)
-
-    live = LiveTranscript(Scripted(), slowly)
-    live.feed(_SECOND)
-    assert telling.wait(5)
-    closing = threading.Thread(target=live.close)
-    closing.start()
-    closing.join(0.1)
-    assert closing.is_alive()
-    live.feed(_SECOND)
-    go.set()
-    closing.join(5)
-    assert ended(live)
-    assert len(done) == 1
-
-
-def test_it_may_be_closed_by_what_it_tells() -> None:
-    opened: list[LiveTranscript] = []
-    told = Told()
-
-    def close(text: str) -> None:
-        opened[0].close()
-        told(text)
-
-    opened.append(LiveTranscript(Scripted(), close))
-    opened[0].feed(_SECOND)
-    told.until(bool)
-    assert ended(opened[0])
-
-
-def test_closing_stops_an_engine_in_the_middle() -> None:
-    begun = threading.Event()
-
-    def endless(should_stop: ShouldStop) -> None:
-        begun.set()
-        while not should_stop():
-            time.sleep(0.001)
-        raise Stopped
-
-    live = LiveTranscript(Scripted(endless), Told())
-    live.feed(_SECOND)
-    assert begun.wait(5)
-    live.close()
-    assert ended(live)
-
-
-@pytest.mark.parametrize("error", [RuntimeError("broken"), TooSlow("10 s")])
-def test_an_error_ends_the_words_of_this_utterance_only(
-    caplog: pytest.LogCaptureFixture, error: Exception
-) -> None:
-    def fail(should_stop: ShouldStop) -> None:
-        raise error
-
-    told, engine = Told(), Scripted(fail)
-    with caplog.at_level(logging.DEBUG, "speech.live"):
-        live = LiveTranscript(engine, told)
-        live.feed(_SECOND)
-        assert ended(live)
-        live.feed(_SECOND)
-        live.close()
-    assert engine.closed.is_set()
-    assert told.texts == []
-    expected = logging.DEBUG if isinstance(error, TooSlow) else logging.ERROR
-    assert [record.levelno for record in caplog.records] == [expected]
-    LiveTranscript(Scripted(), told).feed(_SECOND)
-    told.until(bool)
-
-
-# The text
-
-
-def test_only_the_last_words_change() -> None:
-    text = StableText()
-    assert text.update("a the printing press was") == "a the printing"  # so far nothing confirms it
-    assert text.update("the printing press was in") == "the printing press"
-    assert text.update("the printing press was invented") == "the printing press was invented"
-    assert text.update("a printing dress was invented in the") == "the printing dress was invented"
-    assert text.update("") == "the printing"
-    assert text.update("the printing press") == "the printing press"
-
-
-def test_a_text_without_spaces_is_stable_too() -> None:
-    text = StableText()
-    for guess in ("今天天气", "今天天气很好 ok", "今天天气很好 ok yes"):
-        shown = text.update(guess)
-    assert shown == "今天天气很好ok yes"
-
-
-_GUESSES = st.lists(
-    st.lists(st.sampled_from(["a", "b", "c", "1455", "\u4f60", "\u597d"]), max_size=12).map(" ".join)
-    | st.text(max_size=20),
-    max_size=12,
-)
-
-
-@given(_GUESSES)
-def test_what_was_shown_stays_but_for_three_words(guesses: list[str]) -> None:
-    text, before = StableText(), list[str]()
-    for guess in guesses:
-        shown = _WORD.findall(text.update(guess))
-        kept = max(0, len(before) - 3)
-        assert shown[:kept] == before[:kept]
-        before = shown
-
-
-@given(_GUESSES)
-def test_a_guess_that_is_confirmed_is_shown_to_its_end(guesses: list[str]) -> None:
-    text = StableText()
-    for guess in guesses:
-        text.update(guess)
-        shown = _WORD.findall(text.update(guess))
-        assert shown[-1:] == _WORD.findall(guess)[-1:] or len(shown) >= len(_WORD.findall(guess))
-    fresh = StableText()
-    for guess in guesses[:1] * 2:
-        assert len(_WORD.findall(fresh.update(guess))) <= max(3, len(_WORD.findall(guess)))
-        assert _WORD.findall(fresh.update(guess)) == _WORD.findall(guess)

@@ -15,14 +15,14 @@ import numpy as np
 from langchain_core.documents import Document
 from langchain_core.messages import BaseMessage
 
-from measuring import Plan, Run, make_report
+from evaluation.measuring import Plan, Run, make_report
+from evaluation.reporting import as_record
 from rag.advice import Conditions
 from rag.assistant import Answer, Checked, Done, Event, Nearest, Notice, Queued, Sources, Standalone, Token
 from rag.cancel import current
 from rag.evaluate import Measured, Place
 from rag.questions import Row
 from rag.store import Page, Source
-from reporting import as_record
 from speech.audio import AudioChunk, Samples
 from speech.sentences import places
 from speech.turn import Speaker

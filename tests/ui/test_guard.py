@@ -11,7 +11,8 @@ from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
 from tests.ui.scripted import Script
-from ui.guard import BROWSER, SESSION, SIGNED_OUT
+from ui.cookies import BROWSER, SESSION
+from ui.receiving import SIGNED_OUT
 from ui.web import build_ui
 
 PLAIN, SECURE = "http://127.0.0.1", "https://127.0.0.1"

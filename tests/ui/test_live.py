@@ -21,8 +21,8 @@ from tests.browser.serving import serve
 from tests.speech.speaking import spoken
 from tests.ui.scripted import ANSWER, QUOTE, Heard, Script
 from tests.ui.talker import Talker
-from ui.guard import SIGNED_OUT
 from ui.live import Microphone
+from ui.receiving import SIGNED_OUT
 from ui.web import build_ui
 
 QUESTION = "When does the lamp room close?"

@@ -13,7 +13,7 @@ import pytest
 import uvicorn
 from fastapi import FastAPI, WebSocket
 
-from certificates import certificate
+from serving.certificates import certificate
 from tests.browser.serving import serve
 
 UPGRADE = (

@@ -64,6 +64,7 @@ export function mountChat() {
   player.addEventListener("change", controls);
   answers.addEventListener("change", controls);
   answers.addEventListener("kept", refreshHistory);
+  talk.addEventListener("begin", stop);
   controls();
   open(state.id);
 }

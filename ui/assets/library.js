@@ -1,9 +1,6 @@
 // The documents: drop files, add a web page, see what becomes of them, find one among thousands, take it away.
 
-import { setSuggestions } from "./chat.js";
-import { setCollections } from "./collections.js";
 import { announce, api, button, byId, el, icon, ServerError, toast } from "./dom.js";
-import { setEngines, setUser, setVoices } from "./settings.js";
 import { socket } from "./socket.js";
 
 const QUICK = 700; // milliseconds between two looks at the server while something is on its way
@@ -24,11 +21,14 @@ const filters = el("div", { class: "filters", role: "group", "aria-label": "Show
 const search = el("input", { type: "search", placeholder: "Find a document", "aria-label": "Find a document", autocomplete: "off" });
 const pages = el("div", { class: "pages", hidden: true });
 const watching = el("p", { class: "watching", hidden: true });
+let tell; // takes what the server told of itself
 let timer = 0;
 let last = { items: [], total: 0 };
 let limits = { bytes: Infinity, files: Infinity };
 
-export function mountLibrary() {
+// `told`: called with the server's state each time that it is known anew.
+export function mountLibrary(told) {
+  tell = told;
   byId("upload").replaceChildren(dropZone(), urlForm());
   byId("library").replaceChildren(el("h2", {}, "Documents"), progress, watching, filters, search, list, pages);
   search.addEventListener("input", () => show({ search: search.value }));
@@ -169,11 +169,7 @@ export async function refresh() {
     limits = { bytes: state.max_upload, files: state.max_uploads };
     input.accept = state.types.join(",");
     input.parentElement.title = `Parley reads ${state.types.join(", ")}`;
-    setVoices(state.voices);
-    setEngines(state.engines);
-    setUser(state.user);
-    setSuggestions(state.suggestions);
-    setCollections(state.collections);
+    tell(state);
     watching.hidden = !state.watching;
     watching.textContent = state.watching;
     drawProgress(state.progress);

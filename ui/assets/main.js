@@ -1,14 +1,14 @@
 // Starts the page's parts as soon as Gradio has drawn their places.
 
-import { mountChat } from "./chat.js";
-import { mountCollections } from "./collections.js";
+import { mountChat, setSuggestions } from "./chat.js";
+import { mountCollections, setCollections } from "./collections.js";
 import { byId, el, mountMessages } from "./dom.js";
 import { mountEvaluation } from "./evaluation.js";
 import { mountLibrary } from "./library.js";
 import { mountLive } from "./live.js";
 import { mountMic } from "./mic.js";
 import { mountPlayer } from "./player.js";
-import { mountSettings } from "./settings.js";
+import { mountSettings, setEngines, setUser, setVoices } from "./settings.js";
 import { mountSources } from "./sources.js";
 import { mountTalk } from "./talk.js";
 
@@ -25,6 +25,15 @@ function watchKeys() {
   document.addEventListener("pointerdown", () => tabbing(false), { capture: true });
 }
 
+// What the server told of itself, wherever the page shows it.
+function show({ voices, engines, user, suggestions, collections }) {
+  setVoices(voices);
+  setEngines(engines);
+  setUser(user);
+  setSuggestions(suggestions);
+  setCollections(collections);
+}
+
 function start() {
   watchKeys();
   mountMessages();
@@ -39,7 +48,7 @@ function start() {
   mountTalk();
   tools.append(...[".push", "#mic", ".mute-mic", ".level"].map((one) => byId("actions").querySelector(one)));
   mountMic();
-  mountLibrary();
+  mountLibrary(show);
   mountEvaluation();
   document.body.classList.add("parley-ready");
 }

@@ -85,6 +85,8 @@ async function look(event) {
     looked = await api("/api/model/look", { json: { name } });
     meaning.textContent = looked.text;
     useButton.textContent = looked.download ? `Download ${size(looked.download)} and use it` : "Use it";
+    useButton.hidden = looked.in_force;
+    notNow.textContent = looked.in_force ? "Good" : "Not now";
     prospect.hidden = false;
   } catch (error) {
     problem.textContent = error.message;

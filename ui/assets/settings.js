@@ -149,7 +149,7 @@ function drawEngines() {
   drawnEngines = JSON.stringify(engines);
   const open = byId("engines").querySelector("details")?.open ?? false;
   const line = engines.map(({ kind, name, state }) =>
-    el("span", { class: `engine ${state}` }, el("span", { class: "kind" }, NAMES[kind]), name ? ` ${name}` : "", state === "ready" ? null : el("em", {}, ` ${STATES[state][0]}`)),
+    el("span", { class: `engine ${state}` }, el("span", { class: "kind" }, `${NAMES[kind]} `), name ? el("span", { class: "which" }, `${name} `) : null, state === "ready" ? null : el("em", {}, STATES[state][0])),
   );
   const rows = engines.map((engine) =>
     el(

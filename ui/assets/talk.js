@@ -1,7 +1,6 @@
 // Talk: the live conversation as a person begins, mutes, holds and ends it, and the microphone's way to the server.
 // What is said in it is shown by chat.js and captions.js; what is heard is played by player.js.
 
-import { stop as stopAnswer } from "./chat.js";
 import { collection } from "./collections.js";
 import { announce, button, byId, el, icon, label, recall, toast } from "./dom.js";
 import { HEADER, Microphone } from "./microphone.js";
@@ -48,6 +47,7 @@ class Distance {
   }
 }
 
+// Events: "begin" (the microphone is about to listen, and would hear an answer), "change".
 class Talk extends EventTarget {
   constructor() {
     super();
@@ -91,7 +91,7 @@ class Talk extends EventTarget {
     const attempt = (this.attempt = {});
     Object.assign(this, { push, muted: false, joined: false, broken: false, words: "" });
     player.unlock();
-    stopAnswer(); // the microphone would hear it
+    this.dispatchEvent(new Event("begin"));
     this.#changed();
     let microphone;
     try {

@@ -23,7 +23,7 @@ from rag.llms.local import LocalChatModel
 from rag.llms.ragged import ATTENTION, Part, forward
 from rag.llms.run import Run
 from rag.llms.writers import free_memory
-from rag.telling import News, Note, Wait, listening
+from rag.telling import News, Notice, Queued, listening
 from tests.models import open_tiny, tiny_of
 from tests.rag.llms.conftest import endless
 
@@ -298,7 +298,7 @@ def test_who_must_wait_is_told_and_comes_when_there_is_room(llm: LocalChatModel)
             batch.start(run)
         for run in runs:
             assert read(run)
-    waits = [each for each in news if isinstance(each, Wait)]
+    waits = [each for each in news if isinstance(each, Queued)]
     assert any(wait.before == 2 for wait in waits)
     assert all(wait.seconds is None or wait.seconds >= 0 for wait in waits)
 
@@ -324,7 +324,9 @@ def test_an_answer_ends_at_its_time(slow: LocalChatModel) -> None:
     with listening(news.append):
         answer = llm.invoke("Who?")
     assert answer.response_metadata["finish_reason"] == "time"
-    assert next(each for each in news if isinstance(each, Note)).message.startswith("The answer took longer")
+    assert next(each for each in news if isinstance(each, Notice)).message.startswith(
+        "The answer took longer"
+    )
 
 
 def test_an_answer_that_repeats_itself_is_ended(llm: LocalChatModel) -> None:
@@ -333,7 +335,7 @@ def test_an_answer_that_repeats_itself_is_ended(llm: LocalChatModel) -> None:
     with listening(news.append):
         answer = endless.invoke("Who?")  # a random model that takes the likeliest soon goes round in circles
     assert answer.response_metadata["finish_reason"] == "repetition"
-    assert any(isinstance(each, Note) and "repeat itself" in each.message for each in news)
+    assert any(isinstance(each, Notice) and "repeat itself" in each.message for each in news)
 
 
 def test_who_stands_still_in_the_middle_of_a_pass_keeps_nobody_waiting(slow: LocalChatModel) -> None:

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from language_model import LanguageModel
+from engines.language_model import LanguageModel
 from rag.cancel import Cancelled, CancelToken, scope
 from rag.llms import ModelUnavailable, download_size
 from rag.llms.hub import cached_folder, find
+from serving.switching import PageModels
 from settings import Settings
-from switching import PageModels
 from tests.rag.llms.hubs import PIECE, Hub
 
 NAME = "org/tiny-instruct"
@@ -112,7 +112,9 @@ def test_a_model_that_is_chosen_shows_its_download_is_cancelled_and_goes_on(
     hub.slow = True
     hub.etags[WEIGHTS] = etag(hub)
     page = PageModels(life)
+    assert page.look("extractive").in_force
     prospect = page.look(NAME)
+    assert not prospect.in_force
     assert prospect.download > (hub.folder / WEIGHTS).stat().st_size
     assert "It is a download of 1 MB, to " in prospect.text
     page.choose(NAME, prospect.download)
@@ -132,6 +134,8 @@ def test_a_model_that_is_chosen_shows_its_download_is_cancelled_and_goes_on(
     page.choose(NAME, prospect.download)
     until(lambda: not page.state().coming)
     assert (page.state().name, page.state().where, page.state().error) == (NAME, "CPU", "")
+    assert page.look(NAME).in_force
+    assert page.look("extractive").text.startswith("Answers quote the documents")
     assert len(hub.ranges) == 1
 
 

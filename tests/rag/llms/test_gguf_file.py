@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from rag.cancel import Cancelled, CancelToken, scope
 from rag.llms import ModelUnavailable, open_llm, outlook
 from rag.llms.gguf_file import gguf_config
+from rag.llms.loading_bar import watched
 from tests.models import open_tiny, tiny_gguf
 
 
@@ -73,3 +75,21 @@ def test_a_file_that_is_cut_off_is_said_and_leaves_nothing_behind(tmp_path: Path
         with pytest.raises(ModelUnavailable, match="cannot be loaded"):
             opening(str(path), offline=True)
     assert gguf.GGUFReader is original
+
+
+def test_its_conversion_is_counted_and_can_be_cancelled(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, token, seen = tiny_gguf(tmp_path / "tiny.gguf"), CancelToken(), []
+
+    def told(done: int, total: int) -> None:
+        seen.append((done, total))
+        if done == 3:
+            token.cancel()
+
+    with scope(token), watched(told), pytest.raises(Cancelled):
+        open_tiny(path)
+    total = seen[0][1]
+    assert seen == [(1, total), (2, total), (3, total)]
+    assert total > 10
+    assert "it/s" not in capsys.readouterr().err

@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from langchain_core.callbacks import CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
@@ -25,7 +23,7 @@ from langchain_core.runnables import RunnablePassthrough
 
 from rag.cancel import Cancelled, CancelToken, scope
 from rag.llms.errors import GenerationFailed, PromptTooLong
-from rag.llms.local import LocalChatModel, StopText
+from rag.llms.local import LocalChatModel
 from rag.llms.run import THREAD, Run
 from tests.models import open_tiny
 
@@ -162,20 +160,6 @@ def test_stops_at_a_stop_string(mistral: LocalChatModel) -> None:
     assert answer.content == whole[: whole.index(stop)]
     assert answer.response_metadata["finish_reason"] == "stop"
     assert not generating()
-
-
-@given(st.lists(st.text("ab\n", max_size=4)), st.lists(st.text("ab\n", min_size=1, max_size=3), max_size=3))
-def test_a_stop_string_cuts_however_the_text_is_cut(pieces: list[str], stops: list[str]) -> None:
-    stopper, said, read = StopText(stops), "", ""
-    for piece in pieces:
-        read += piece
-        said += stopper.feed(piece)
-        if stopper.found:
-            break
-    said += stopper.rest()
-    ends = [read.index(stop) for stop in stops if stop in read]
-    assert said == (read[: min(ends)] if ends else read)
-    assert stopper.found == bool(ends)
 
 
 def test_counts_with_its_own_tokenizer(mistral: LocalChatModel) -> None:

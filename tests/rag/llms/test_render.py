@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 
-from bench_shapes import MISTRAL_TEMPLATE
+from bench.shapes import MISTRAL_TEMPLATE
 from rag.llms.errors import LLMError
 from rag.llms.render import render
 from tests.models import QWEN_TEMPLATE, train_tokenizer
@@ -51,6 +51,14 @@ def test_a_template_that_drops_the_system_role_in_silence_gets_it_in_the_first_u
 def test_neighbours_of_one_role_are_merged_where_roles_must_alternate() -> None:
     prompt = render(tokenizer(MISTRAL_TEMPLATE), [HumanMessage("One."), HumanMessage("Two.")])
     assert prompt.text == "<s>[INST] One.\n\nTwo. [/INST]"
+
+
+@pytest.mark.parametrize("template", [QWEN_TEMPLATE, MISTRAL_TEMPLATE, None])
+def test_an_answer_that_has_begun_is_gone_on_with(template: str | None) -> None:
+    made = tokenizer(template)
+    asked = render(made, CONVERSATION)
+    begun = render(made, [*CONVERSATION, AIMessage("Since 18")])
+    assert begun.text == f"{asked.text}{'' if template else ' '}Since 18"
 
 
 def test_a_conversation_no_template_takes_is_an_error_with_a_remedy() -> None:
