@@ -48,8 +48,8 @@ lint: setup-dev
 	$(BIN)/mypy
 
 test: lint
-	$(BIN)/pytest -n auto --dist loadfile --ignore tests/browser
-	$(BIN)/pytest -n auto --dist loadfile -m "not alone" tests/browser
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder --ignore tests/browser
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder -m "not alone" tests/browser
 	$(BIN)/pytest -m alone tests/browser
 
 soak: setup-dev

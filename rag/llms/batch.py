@@ -145,8 +145,9 @@ class Batch:
         for run in self._waiting:
             if run.late or time.monotonic() - run.asked > self._patience:
                 run.end(Busy(len(self._seats)))
-        self._waiting = [run for run in self._waiting if not run.over]
-        self._seats = [seat for seat in self._seats if not seat.run.over]
+        # Not by `over`: whoever leaves between the lines above and these is ended the next time.
+        self._waiting = [run for run in self._waiting if not run.ended.is_set()]
+        self._seats = [seat for seat in self._seats if not seat.run.ended.is_set()]
 
     def _admit(self) -> None:
         """Give a seat to those for whom there is memory, in their order; under the lock."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -78,6 +79,31 @@ def writing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield stack.enter_context(app_served(data, "--llm", "remote", "--llm-url", model))
 
 
+@pytest.fixture(scope="session")
+def listener() -> Iterator[socket.socket]:
+    """Where one site after another is served: to a browser they are one, whose scripts it may keep."""
+    with socket.create_server(("127.0.0.1", 0), backlog=256) as listener:
+        yield listener
+
+
+@pytest.fixture(scope="session")
+def kept(browser: Browser) -> BrowserContext:
+    """A context that keeps the scripts it has loaded; `forget` makes it another person's."""
+    context = browser.new_context()
+    context.new_page()
+    return context
+
+
+def forget(kept: BrowserContext, url: str) -> None:
+    """Close what somebody has open, and clear what the page keeps of them."""
+    first, *pages = kept.pages
+    for page in pages:
+        page.close()
+    kept.clear_cookies()
+    clear = {"origin": url, "storageTypes": "local_storage"}
+    kept.new_cdp_session(first).send("Storage.clearDataForOrigin", clear)
+
+
 @dataclass
 class Site:
     """A served page, and what its browser complained about."""
@@ -85,6 +111,7 @@ class Site:
     url: str
     script: Script
     browser: Browser
+    kept: BrowserContext | None = None
     complaints: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
     contexts: list[BrowserContext] = field(default_factory=list)
@@ -92,16 +119,28 @@ class Site:
     def open(self, page: Page | None = None, *, ready: bool = True, **options: object) -> Page:
         """The page in a browser of somebody new, or in `page` once more."""
         if page is None:
-            context = self.browser.new_context(**options)  # type: ignore[arg-type]
-            context.set_default_timeout(TIMEOUT)
-            self.contexts.append(context)
-            page = context.new_page()
+            page = self.context(**options).new_page()
             self._watch(page)
         page.goto(self.url)
         if ready:
             page.locator("body.parley-ready").wait_for()
             page.wait_for_function("window.parleyPlayer.key !== ''")
         return page
+
+    def context(self, **options: object) -> BrowserContext:
+        """Of somebody new: `kept`, once, where nothing is asked of it."""
+        context = self.kept if not options and self.kept not in self.contexts else None
+        context = context or self.browser.new_context(**options)  # type: ignore[arg-type]
+        context.set_default_timeout(TIMEOUT)
+        self.contexts.append(context)
+        return context
+
+    def leave(self) -> None:
+        for context in self.contexts:
+            if context is self.kept:
+                forget(context, self.url)
+            else:
+                context.close()
 
     def _watch(self, page: Page) -> None:
         def complain(kind: str, text: str) -> None:
@@ -119,13 +158,12 @@ def script(tmp_path: Path) -> Script:
 
 
 @pytest.fixture
-def site(browser: Browser, script: Script) -> Iterator[Site]:
+def site(browser: Browser, kept: BrowserContext, listener: socket.socket, script: Script) -> Iterator[Site]:
     """The page with the scripted services, which a test may change at any time."""
-    with serve(build_ui(script.services())) as url:
-        site = Site(url, script, browser)
+    with serve(build_ui(script.services()), listener=listener) as url:
+        site = Site(url, script, browser, kept)
         yield site
-        for context in site.contexts:
-            context.close()
+        site.leave()
         assert not site.complaints
         own = (site.url, "data:", "blob:")
         assert [address for address in site.requests if not address.startswith(own)] == []

@@ -1,7 +1,8 @@
-"""A server for the browser tests: any ASGI app on a free port of this machine, in a thread."""
+"""A server for the browser tests: any ASGI app on a port of this machine, in a thread."""
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,8 +15,13 @@ from ui.protocol import WebSockets
 
 
 @contextmanager
-def serve(app: FastAPI, files: tuple[Path, Path] | None = None) -> Iterator[str]:
-    """The app's URL while it is served; over HTTPS with the files of a certificate and its key."""
+def serve(
+    app: FastAPI, files: tuple[Path, Path] | None = None, listener: socket.socket | None = None
+) -> Iterator[str]:
+    """The app's URL while it is served; over HTTPS with the files of a certificate and its key.
+
+    `listener`: where; without one, at a port that is free.
+    """
     started = threading.Event()
 
     class Server(uvicorn.Server):
@@ -29,7 +35,8 @@ def serve(app: FastAPI, files: tuple[Path, Path] | None = None) -> Iterator[str]
     if files is not None:
         config.ssl_certfile, config.ssl_keyfile = files
     server = Server(config)
-    thread = threading.Thread(target=server.run, name="test-server", daemon=True)
+    sockets = [listener.dup()] if listener else None  # the server closes its own
+    thread = threading.Thread(target=server.run, args=(sockets,), name="test-server", daemon=True)
     thread.start()
     if not started.wait(30):
         raise RuntimeError("the server did not start")

@@ -25,8 +25,7 @@ def closed(browser: Browser, script: Script) -> Iterator[Site]:
     with serve(build_ui(script.services())) as url:
         site = Site(url, script, browser)
         yield site
-        for context in site.contexts:
-            context.close()
+        site.leave()
 
 
 def sign_in(site: Site, user: str, password: str) -> Page:

@@ -23,8 +23,7 @@ def site(browser: Browser, script: Script, tmp_path: Path) -> Iterator[Site]:
     with serve(build_ui(script.services()), files) as url:
         site = Site(url, script, browser)
         yield site
-        for context in site.contexts:
-            context.close()
+        site.leave()
 
 
 def test_the_page_has_its_socket_the_microphone_and_its_worklets(site: Site) -> None:

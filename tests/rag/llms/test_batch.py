@@ -318,6 +318,23 @@ def test_nobody_waits_for_ever(slow: LocalChatModel) -> None:
             read(late)
 
 
+class LeavesJustThen(CancelToken):
+    """It is cancelled right after somebody has seen that it is not."""
+
+    @property
+    def cancelled(self) -> bool:
+        before = super().cancelled
+        self.cancel()
+        return before
+
+
+def test_who_leaves_while_the_seats_are_looked_through_is_let_go(slow: LocalChatModel) -> None:
+    run = run_of(slow, "Who?", limit=4000)
+    run.token = LeavesJustThen()
+    Batch(slow.loaded.model, [1], lambda device: 10**12).start(run)
+    assert run.ended.wait(10)
+
+
 def test_an_answer_ends_at_its_time(slow: LocalChatModel) -> None:
     news: list[News] = []
     llm = slow.model_copy(update={"max_seconds": 0.3})
