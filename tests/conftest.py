@@ -12,12 +12,12 @@ from rag.embeddings import MINILM, Embedder, open_embedder
 
 TESTS = Path(__file__).parent
 LONGEST = (  # files that take longest; a file is one worker's, so whatever is long must not be begun last
-    *("ui/test_live.py", "rag/test_hostile_documents.py", "test_planning.py", "rag/llms/test_local.py"),
-    *("rag/llms/test_remote.py", "test_app.py", "rag/llms/test_batch.py", "speech/test_asr.py"),
-    *("ui/test_web.py", "ui/test_evaluation.py", "test_engines.py", "test_measuring.py", "test_swaps.py"),
-    *("browser/test_end_to_end.py", "browser/test_captions.py", "browser/test_office.py"),
-    *("browser/test_talk.py", "browser/test_conversation.py", "browser/test_evaluation.py"),
-    *("browser/test_pages.py", "browser/test_documents.py", "browser/test_access.py"),
+    *("ui/test_live.py", "bench/test_gpu.py", "rag/test_hostile_documents.py", "planning/test_planning.py"),
+    *("rag/llms/test_local.py", "rag/llms/test_load.py", "rag/llms/test_remote.py", "rag/llms/test_batch.py"),
+    *("engines/test_language_model.py", "engines/test_swaps.py", "engines/test_engines.py"),
+    *("speech/test_asr.py", "test_app.py", "ui/test_web.py", "ui/test_evaluation.py"),
+    *("browser/test_end_to_end.py", "browser/test_office.py", "browser/test_conversation.py"),
+    *("browser/test_evaluation.py", "browser/test_pages.py", "browser/test_documents.py"),
 )
 if "PYTEST_XDIST_WORKER" in os.environ:  # the others have the other cores; torch reads it when it is loaded
     os.environ.setdefault("OMP_NUM_THREADS", "1")
