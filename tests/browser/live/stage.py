@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from playwright.sync_api import Page, WebSocketRoute, expect
 
-from tests.browser.conftest import TIMEOUT, Site
+from tests.browser.conftest import Site
 from ui.conversations import Passage, Turn
 
 RATE = 24_000
@@ -99,10 +99,7 @@ class Stage:
         self.errors: list[str] = []
 
     def open(self, script: str = "", **options: Any) -> tuple[Page, Server]:
-        context = self.site.browser.new_context(**options)
-        context.set_default_timeout(TIMEOUT)
-        self.site.contexts.append(context)
-        page = context.new_page()
+        page = self.site.context(**options).new_page()
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         if script:
             page.add_init_script(script)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import BrowserContext, Page
 from starlette.responses import Response
 from starlette.routing import Route
 
-from tests.browser.conftest import TIMEOUT
+from tests.browser.conftest import TIMEOUT, forget
 from tests.browser.serving import serve
 from tests.browser.talk.server import Server, visit
 from tests.ui.scripted import Script
@@ -35,20 +35,12 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(scope="package")
-def context(browser: Browser) -> Iterator[BrowserContext]:
-    """One for all, which loads the site's scripts but once."""
-    context = browser.new_context()
-    context.set_default_timeout(TIMEOUT)
-    yield context
-    context.close()
-
-
 @pytest.fixture
-def page(context: BrowserContext) -> Iterator[Page]:
+def page(served: str, kept: BrowserContext) -> Iterator[Page]:
     """A page of somebody new, and at the end what it complained about."""
     complaints: list[str] = []
-    page = context.new_page()
+    kept.set_default_timeout(TIMEOUT)
+    page = kept.new_page()
 
     def complain(kind: str, text: str) -> None:
         if kind in {"error", "warning"}:
@@ -57,9 +49,7 @@ def page(context: BrowserContext) -> Iterator[Page]:
     page.on("console", lambda message: complain(message.type, message.text))
     page.on("pageerror", lambda error: complain("error", str(error)))
     yield page
-    page.evaluate("localStorage.clear()")
-    page.close()
-    context.clear_cookies()
+    forget(kept, served)
     assert not complaints
 
 
