@@ -345,7 +345,6 @@ SEEN = """() => {
 @pytest.mark.alone
 def test_tokens_are_seen_soon_and_the_page_is_not_drawn_too_often(site: Site, ask: Ask) -> None:
     assistant, page = site.script.assistant, site.open()
-    assistant.pause = 0
     for number in range(30):
         ask(page, f"Question {number}?")
         expect(page.locator("#chat .answer-done")).to_have_count(number + 1)

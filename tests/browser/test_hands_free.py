@@ -20,7 +20,7 @@ pytestmark = pytest.mark.browser
 
 LATE = 20_000  # milliseconds that a step may take on a busy machine
 QUESTION = "When does the garden open?"
-LONG = "This answer goes on for a good while, word after word, so that somebody can speak over it. "
+LONG = "This answer goes on for a good while, word after word, so that somebody can speak over it. " * 2
 
 
 def silence(seconds: float) -> Samples:
