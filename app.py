@@ -383,12 +383,9 @@ def leave(code: int) -> NoReturn:
     os._exit(code)
 
 
-def _code(leaving: SystemExit) -> int:
-    return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
-
-
 if __name__ == "__main__":
     try:
-        leave(main())
+        code: object = main()
     except SystemExit as leaving:  # wrong usage, or a signal to stop
-        leave(_code(leaving))
+        code = leaving.code
+    leave(code if isinstance(code, int) else FAILED)

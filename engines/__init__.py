@@ -1,6 +1,6 @@
 """Settings turned into engines, and their life: opened once, when first needed or in the background.
 
-It may import planning, settings, rag and speech; it knows neither the page nor the command line.
+It knows neither the page nor the command line.
 """
 
 from engines.engines import Engines, Progress

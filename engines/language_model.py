@@ -3,7 +3,7 @@
 Whatever answers goes on until another model is ready, and answers that have begun end on the model that they
 began with; then its memory is given back. Where both do not fit, the old one is unloaded first and quotations
 answer meanwhile. What is on its way can be cancelled; what fails leaves the old one in force. It knows how a
-model is opened (`model_opening`), and neither questions nor the page.
+model is opened (`engines.model_opening`), and neither questions nor the page.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Settings → a language model, step by step: what it would mean, its files, its weights, its first word.
 
-It keeps nothing: when a step is taken, and what answers meanwhile, is `language_model`'s.
+It keeps nothing: when a step is taken, and what answers meanwhile, is `engines.language_model`'s.
 """
 
 from __future__ import annotations

@@ -199,22 +199,22 @@ class RetrievalQA(RunnableSerializable[Input, dict[str, Any]]):
         kept = self.combine_documents_chain.fit(passages, filled)
         yield {"source_documents": found[: len(kept)]}
         yield from dropped_notices(len(kept), len(found))
+        own = self.not_found not in (None, NOT_FOUND)
+        unknown = self.not_found if own else no_more(language) if further else not_found(language)
         if not found and (self.not_found or not self.combine_documents_chain.takes_nothing):
-            own = self.not_found not in (None, NOT_FOUND)
-            unknown = no_more(language) if further else not_found(language)
-            yield {"result": self.not_found if own else unknown}
+            yield {"result": unknown}
             return
         said = False
         for part in self.combine_documents_chain.stream(kept, filled, config):
             said = said or bool(part.get("result", "").strip())
             yield part
-        if further and not said:
-            yield {"result": no_more(language)}
+        if not said and self.not_found:
+            yield {"result": unknown}
 
     def _going_on(self, further: Further, question: str) -> dict[str, str]:
         """What asks for the rest: the answer so far, where the model goes on with that, else a request."""
-        if further.cut and further.said.strip() and self.combine_documents_chain.continues:
-            return {BEGUN: further.said}
+        if further.cut and further.whole and self.combine_documents_chain.continues:
+            return {BEGUN: further.whole}
         return {"question": further.request(question)}
 
 

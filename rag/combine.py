@@ -15,7 +15,6 @@ from typing import Any, ClassVar, cast
 
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.documents import Document
-from langchain_core.language_models import BaseLanguageModel
 from langchain_core.messages import AIMessage, BaseMessage, get_buffer_string
 from langchain_core.prompt_values import ChatPromptValue, PromptValue
 from langchain_core.prompts import (
@@ -25,6 +24,7 @@ from langchain_core.prompts import (
     format_document,
 )
 from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.runnables.base import RunnableBindingBase
 from langchain_core.runnables.config import merge_configs
 
 from rag.cancel import current
@@ -89,8 +89,12 @@ class Step:
     @property
     def continues(self) -> bool:
         """Whether the model goes on with an answer that is given it begun."""
-        chat = isinstance(self.prompt, ChatPromptTemplate)
-        return chat and bool(getattr(base_model(self.llm), "continues", False))
+        return self._in_process and isinstance(self.prompt, ChatPromptTemplate)
+
+    @property
+    def _in_process(self) -> bool:
+        """Whether the model is our own (`rag.llms.local`), which does what is asked of it here."""
+        return bool(getattr(base_model(self.llm), "in_process", False))
 
     def _value(self, inputs: Part) -> PromptValue:
         value = self.prompt.format_prompt(**self._select(inputs))
@@ -99,9 +103,10 @@ class Step:
         return value
 
     def _ends(self) -> dict[str, list[str]]:
-        """The prompt's stop strings, for a model that knows of such."""
+        """The prompt's stop strings, for small models; some servers refuse such, and need none."""
         stops = (self.prompt.metadata or {}).get("stop")
-        return {"stop": stops} if stops and isinstance(base_model(self.llm), BaseLanguageModel) else {}
+        bound = self.llm.kwargs if isinstance(self.llm, RunnableBindingBase) else {}
+        return {"stop": stops} if stops and self._in_process and "stop" not in bound else {}
 
     def _select(self, inputs: Part) -> Part:
         """What the prompt asks for, the conversation as messages or as text, as the prompt wants it."""

@@ -73,6 +73,12 @@ class Further:
     cut: bool
     places: tuple[Place, ...] = ()  # the passages that were told of
 
+    @property
+    def whole(self) -> str:
+        """What was said, up to the end of a sentence or before its last word, which may be half a one."""
+        said = self.said.rstrip()
+        return said if said.endswith((".", "!", "?", "。", "]")) else said.rpartition(" ")[0].rstrip()
+
     def has(self, sentence: str) -> bool:
         """Whether the whole sentence was said."""
         return _plain(sentence) in _plain(self.said)

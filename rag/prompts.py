@@ -74,7 +74,7 @@ RANK = " ".join(
 )
 
 
-STOPS = ("\nQuestion:", "\nRetrieved context:", "<passage")  # small models go on with these behind an answer
+STOPS = ("\nQuestion:", "\nRetrieved context:")  # small models go on with these behind an answer
 
 
 class PromptError(ValueError):
@@ -143,7 +143,7 @@ def _wording(
 
 
 STUFF = _wording(ANSWER, "Retrieved context:\n\n{context}\n\nQuestion: {question}")
-MAP = _wording(EXTRACT, "{context}\n\nQuestion: {question}")
+MAP = _wording(EXTRACT, "{context}\n\nQuestion: {question}", stops=())  # a passage may hold questions
 COMBINE = _wording(ANSWER, "Retrieved context:\n\n{summaries}\n\nQuestion: {question}")
 FIRST = _wording(ANSWER, "Retrieved context:\n\n{context_str}\n\nQuestion: {question}")
 NEXT = _wording(

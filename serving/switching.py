@@ -45,7 +45,8 @@ class PageModels:
         from ui.services import ModelProspect
 
         found, now = self._llm.look(name), self._llm.in_force
-        if self._llm.coming is None and found.name == (now.name if now.llm else EXTRACTIVE):
+        settled = self._llm.state == "ready" and not self._llm.unloaded and not self._llm.error
+        if settled and found.name == (now.name if now.llm else EXTRACTIVE):
             return ModelProspect(found.name, "It answers already.", 0, in_force=True)
         size = found.outlook.download_bytes if found.outlook else 0
         return ModelProspect(found.name, _meaning(found, now.name), size)
@@ -77,7 +78,7 @@ class PageModels:
         if now.llm is None and error is not None:
             return EngineState("llm", EXTRACTIVE_NAME, "failed", str(error), change)
         if trouble := getattr(now.llm, "trouble", ""):
-            why = f"{trouble} Quotations answered instead; the next question asks the server again."
+            why = f"{trouble} The next question asks the server again."
             return EngineState("llm", now.name, "failed", why, change)
         return EngineState("llm", now.name, "ready", self._why(), change)
 

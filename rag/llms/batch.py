@@ -338,4 +338,4 @@ class Batch:
 
 def _piece(left: int, budget: int) -> int:
     """How many tokens to read of a prompt: no few are left for a pass of their own."""
-    return left if left <= budget + budget // 4 else max(0, budget)
+    return left if left <= min(budget + budget // 4, READ_AT_ONCE) else max(0, budget)

@@ -50,7 +50,7 @@ class LocalChatModel(BaseChatModel):
 
     model_config = ConfigDict(arbitrary_types_allowed=True, protected_namespaces=())
 
-    continues: ClassVar[bool] = True  # an assistant's message at the end is gone on with
+    in_process: ClassVar[bool] = True  # takes stop strings, goes on with an assistant's message at the end
 
     loaded: Loaded = Field(exclude=True, repr=False)
     temperature: float = 0.0

@@ -32,6 +32,7 @@ from rag.llms.thinking import ThoughtFilter
 log = logging.getLogger(__name__)
 
 DEFAULT_MODEL = "default"  # servers that hold one model take any name
+OF_THE_REQUEST = frozenset({400, 413, 422})  # HTTP's: the server is well, and refuses this question
 DEFAULT_WINDOW = 8192  # tokens, where the server does not tell
 OTHER_KINDS = re.compile(r"^(?:tts|whisper|dall-e)\b|embed|rerank", re.IGNORECASE)  # they write no answers
 ADAPTED = {
@@ -70,7 +71,7 @@ class RemoteChatModel(BaseChatModel):
 
     @property
     def trouble(self) -> str:
-        """Why the server failed at the last answer; empty where it did not."""
+        """Why the server failed when it was asked last; empty where it did not."""
         return self._trouble
 
     @property
@@ -114,10 +115,12 @@ class RemoteChatModel(BaseChatModel):
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         try:
-            yield from self._tries(messages, stop)
-            self._trouble = ""
+            for chunk in self._tries(messages, stop):
+                self._trouble = ""
+                yield chunk
         except ServerError as error:
-            self._trouble = str(error)
+            if error.status not in OF_THE_REQUEST:
+                self._trouble = str(error)
             raise
 
     def _tries(self, messages: list[BaseMessage], stop: list[str] | None) -> Iterator[ChatGenerationChunk]:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from langchain_core.messages import BaseMessage, ChatMessage
 
 from rag.llms.errors import LLMError
+from rag.llms.thinking import CLOSE, begins_thinking
 
 ROLES = {"system": "system", "human": "user", "ai": "assistant"}
 Turn = dict[str, str]
@@ -39,8 +40,11 @@ def render(tokenizer: Any, messages: Sequence[BaseMessage]) -> Prompt:
     ]
     begun = turns.pop()["content"].rstrip() if len(turns) > 1 and turns[-1]["role"] == "assistant" else ""
     if not getattr(tokenizer, "chat_template", None):
-        return Prompt(f"{_plain(turns)} {begun}".rstrip(), special=True)
-    return Prompt(_by_template(tokenizer, turns) + begun, special=False)
+        return Prompt(_plain(turns) + (f" {begun}" if begun else ""), special=True)
+    text = _by_template(tokenizer, turns)
+    if begun and begins_thinking(text):  # it has thought already
+        text = f"{text.rstrip()}\n\n{CLOSE}\n\n"
+    return Prompt(text + begun, special=False)
 
 
 def as_turns(messages: Sequence[BaseMessage]) -> list[Turn]:

@@ -18,6 +18,8 @@ class StopText:
 
     def feed(self, text: str) -> str:
         """What is sure to be said now; `found` is set once a stop string was seen."""
+        if self.found:
+            return ""
         self._pending += text
         at = min((i for stop in self._stops if (i := self._pending.find(stop)) >= 0), default=-1)
         self.found = at >= 0

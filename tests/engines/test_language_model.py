@@ -14,6 +14,7 @@ import pytest
 from engines.language_model import LanguageModel
 from engines.model_opening import ModelOpening, weights_of
 from rag import llms
+from serving.switching import PageModels
 from settings import Settings
 from tests.models import tiny_mistral, tiny_qwen
 
@@ -285,6 +286,7 @@ def test_a_failure_at_the_first_word_is_a_failure_of_the_new_one(
     llm.choose(qwen)
     settled(llm)
     assert (llm.in_force.name, "ran out of memory" in str(llm.error)) == (mistral, True)
+    assert not PageModels(llm).look(mistral).in_force  # choosing it again clears the failure
 
 
 def test_quotations_can_be_chosen_as_they_are_looked_at(opened: Opened, mistral: str) -> None:
@@ -292,7 +294,10 @@ def test_quotations_can_be_chosen_as_they_are_looked_at(opened: Opened, mistral:
     llm.choose(llm.look("extractive").name)
     settled(llm)
     assert (llm.in_force.name, llm.error) == ("quotations", None)
-    llm._unloaded = mistral  # as after idleness
+    page = PageModels(llm)
+    assert page.look("extractive").in_force
+    llm._unloaded = mistral  # as after idleness: what answers now is no choice
+    assert not page.look("extractive").in_force
     llm.choose("extractive")
     llm.wake()
     assert (llm.coming, llm.in_force.llm) == (None, None)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from langchain_core.callbacks import BaseCallbackHandler, CallbackManagerForLLMRun
@@ -156,6 +156,8 @@ def test_it_composes_and_runs_async() -> None:
 class Rambling(HashChat):
     """A small model: behind its answer it goes on with the next question."""
 
+    in_process: ClassVar[bool] = True
+
     def _stream(
         self, messages: list[BaseMessage], stop: list[str] | None = None, *args: Any, **kwargs: Any
     ) -> Iterator[ChatGenerationChunk]:
@@ -170,6 +172,19 @@ class Rambling(HashChat):
 @pytest.mark.parametrize("chain_type", CHAIN_TYPES)
 def test_a_model_that_goes_on_with_a_question_is_stopped(chain_type: str) -> None:
     assert result(list(chain(Rambling(), chain_type).stream("When?"))).strip() == "In 1874 [1]."
+
+
+class Server(Rambling):
+    in_process: ClassVar[bool] = False
+
+
+@pytest.mark.parametrize("llm", [Server(), Rambling().bind(stop=["never"])])
+def test_stop_strings_of_ours_go_to_no_server_nor_replace_a_callers_own(llm: Any) -> None:
+    assert result(list(chain(llm).stream("When?"))).endswith("Question: And by whom?")
+
+
+def test_an_answer_without_a_word_says_that_nothing_was_found() -> None:
+    assert result(list(chain(HashChat(answer=lambda _: " ")).stream("When?"))).strip() == NOT_FOUND
 
 
 def test_a_template_of_ones_own_is_answered_in_whole() -> None:

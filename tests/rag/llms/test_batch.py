@@ -11,14 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from langchain_core.messages import HumanMessage
 
 import rag.llms.batch as batch_module
 from rag.cancel import Cancelled, CancelToken, scope
 from rag.llms.alone import Alone
-from rag.llms.batch import Batch
+from rag.llms.batch import Batch, _piece
 from rag.llms.choosing import Sampling
 from rag.llms.errors import Busy, GenerationFailed
+from rag.llms.footprint import READ_AT_ONCE
 from rag.llms.local import LocalChatModel
 from rag.llms.ragged import ATTENTION, Part, forward
 from rag.llms.run import Run
@@ -420,3 +423,10 @@ def test_positions_that_turn_with_the_length_are_written_alone(kind: str, tmp_pa
     family = "phi3" if kind == "longrope" else "llama"
     path = tiny_of(tmp_path, family, pad_token_id=1, rope_parameters=rope)
     assert isinstance(open_tiny(path, max_new_tokens=3)._writer, Alone)
+
+
+@given(st.integers(1, 5000), st.integers(0, READ_AT_ONCE))
+def test_no_pass_reads_more_than_the_plan_reckons_with(left: int, budget: int) -> None:
+    piece = _piece(left, budget)
+    assert piece <= min(left, READ_AT_ONCE, budget + budget // 4)
+    assert piece in (left, budget)

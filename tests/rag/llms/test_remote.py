@@ -151,6 +151,26 @@ def test_a_refusal_that_stays_is_an_error_not_a_loop() -> None:
         ask(sends(reply("400 Bad Request", json.dumps({"message": refusal}))))
 
 
+def test_what_is_wrong_with_the_server_is_kept_until_it_answers() -> None:
+    answers = [
+        reply("400 Bad Request", '{"message": "too long"}'),  # of this question alone
+        reply("503 Unavailable", ""),
+        EVENTS + event("Olaf") + event(" keeps it.", "stop"),
+    ]
+    with scripted(lambda connection, _: connection.sendall(answers.pop(0))) as url:
+        llm = RemoteChatModel(url=url)
+        with pytest.raises(ServerError, match="400"):
+            llm.invoke(QUESTION)
+        assert llm.trouble == ""
+        answers.insert(1, answers[0])  # once more, as it may be busy for a moment
+        with pytest.raises(ServerError, match="503"):
+            llm.invoke(QUESTION)
+        assert "503" in llm.trouble
+        for _ in llm.stream(QUESTION):
+            break  # whoever has enough of it
+        assert llm.trouble == ""
+
+
 SLOW_HEADERS = b"HTTP/1.1 200 OK\r\nContent-Type: text/ev"
 
 

@@ -10,6 +10,7 @@ from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from bench.shapes import MISTRAL_TEMPLATE
 from rag.llms.errors import LLMError
 from rag.llms.render import render
+from rag.llms.thinking import begins_thinking
 from tests.models import QWEN_TEMPLATE, train_tokenizer
 
 CONVERSATION = [
@@ -59,6 +60,18 @@ def test_an_answer_that_has_begun_is_gone_on_with(template: str | None) -> None:
     asked = render(made, CONVERSATION)
     begun = render(made, [*CONVERSATION, AIMessage("Since 18")])
     assert begun.text == f"{asked.text}{'' if template else ' '}Since 18"
+
+
+def test_what_was_begun_is_gone_on_with_behind_the_thoughts() -> None:
+    made = tokenizer(QWEN_TEMPLATE.replace("assistant\n{% endif", "assistant\n<think>\n{% endif"))
+    assert begins_thinking(render(made, CONVERSATION).text)
+    begun = render(made, [*CONVERSATION, AIMessage("Since 18")]).text
+    assert begun.endswith("<think>\n\n</think>\n\nSince 18")
+    assert not begins_thinking(begun)
+
+
+def test_a_text_without_a_template_keeps_its_end() -> None:
+    assert render(tokenizer(None), [HumanMessage("Q: x\nAnswer:\n")]).text == "Q: x\nAnswer:\n"
 
 
 def test_a_conversation_no_template_takes_is_an_error_with_a_remedy() -> None:
