@@ -289,8 +289,9 @@ def _refuse_unknown(names: Iterable[str]) -> None:
     valid = [variable(name) for name in Settings.model_fields if name != "hf_token"]
     for name in names:
         if name.upper().startswith(PREFIX) and name.upper() not in valid:
-            near = difflib.get_close_matches(name.upper(), valid, n=1)
-            hint = f"Did you mean {near[0]}? " if near else ""
+            endings = [each.removeprefix(PREFIX) for each in valid]  # all begin alike
+            near = difflib.get_close_matches(name.upper().removeprefix(PREFIX), endings, n=1)
+            hint = f"Did you mean {PREFIX}{near[0]}? " if near else ""
             raise SettingsError(f"{name} is not a setting. {hint}The settings are: {', '.join(valid)}.")
 
 

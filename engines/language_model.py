@@ -344,6 +344,8 @@ class LanguageModel:
         with self._changed:
             if token is self._token and not token.cancelled:
                 self._error, self._coming = error, None
+                if self._can_ask:  # elsewhere whoever waits for the model says it
+                    log.warning("%s %s", error, f"Answers come from {self._in_force.name}.")
                 self._changed.notify_all()
 
     def _bring_back(self, token: CancelToken) -> None:

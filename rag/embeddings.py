@@ -25,6 +25,7 @@ from langchain_core.embeddings import Embeddings
 from numpy.typing import NDArray
 
 from rag import cancel
+from rag.importing import import_transformers
 
 log = logging.getLogger(__name__)
 
@@ -284,6 +285,7 @@ def _best_device() -> str:
 
 def _load(folder: Path, name: str, device: str) -> Any:
     try:
+        import_transformers()
         from sentence_transformers import SentenceTransformer
     except ImportError as error:
         raise EmbedderError(

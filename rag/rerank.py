@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from rag.importing import import_transformers
 from rag.telling import Notice, tell
 
 log = logging.getLogger(__name__)
@@ -64,6 +65,7 @@ class CrossEncoderReranker:
         return np.asarray(values, dtype=np.float32)
 
     def _load(self) -> Any:
+        import_transformers()
         from sentence_transformers import CrossEncoder
 
         try:

@@ -58,8 +58,9 @@ def run(settings: Settings) -> int:
         try:
             server.run(sockets=[listener])
         except KeyboardInterrupt:
-            log.info("Stopping.")
+            pass
         finally:
+            log.info("Stopping.")
             serving.stop()
     return 0
 

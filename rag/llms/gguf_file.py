@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from rag.importing import import_transformers
 from rag.llms.loading_bar import counted
 
 _patching = threading.Lock()
@@ -29,6 +30,7 @@ def gguf_config(path: Path) -> Any:
 
 @functools.lru_cache(maxsize=1)
 def _config(path: Path, changed: int) -> Any:
+    import_transformers()
     from transformers import AutoConfig
 
     return AutoConfig.from_pretrained(str(path.parent), gguf_file=path.name, local_files_only=True)
@@ -43,6 +45,7 @@ def parsed_once() -> Iterator[None]:
     modules (3 s together). Both are only read, so its steps can share them. While it converts the weights it
     draws a bar of its own, past its hook for such: `loading_bar` counts in its place.
     """
+    import_transformers()
     import gguf
     from transformers import modeling_gguf_pytorch_utils as reading
 

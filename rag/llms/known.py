@@ -10,6 +10,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from rag.importing import import_transformers
+
 FILE = Path(__file__).with_name("known_models.json")
 TUNED = ("-Instruct", "-Chat", "-it")
 
@@ -21,6 +23,7 @@ def known_models() -> tuple[str, ...]:
 
 def known_config(name: str) -> Any | None:
     """The configuration of a model, or of the base model of one that is known; None for any other."""
+    import_transformers()
     from transformers import AutoConfig
 
     found = next(

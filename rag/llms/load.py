@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from rag.importing import import_transformers
 from rag.llms.errors import DoesNotFit, ModelUnavailable, is_memory
 from rag.llms.fallback import first_that_loads, plans
 from rag.llms.gguf_file import gguf_config, is_gguf, parsed_once
@@ -132,6 +133,7 @@ def _source(path: Path) -> dict[str, Any]:
 
 def configuration(name: str, path: Path, trust_remote_code: bool = False) -> Any:
     """The configuration of the model in a folder or a GGUF file; call it within `explained`."""
+    import_transformers()
     from transformers import AutoConfig
 
     if is_gguf(path):

@@ -12,6 +12,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from rag.cancel import current
+from rag.importing import import_transformers
 
 Told = Callable[[int, int], None]  # weights that are loaded, of how many
 
@@ -21,6 +22,7 @@ _told: ContextVar[Told | None] = ContextVar("parley_loading", default=None)
 @contextmanager
 def watched(told: Told) -> Iterator[None]:
     """What this thread loads in the block is told to `told`, and stops once its token is cancelled."""
+    import_transformers()
     from transformers.utils import logging
 
     logging.set_tqdm_hook(_bar)

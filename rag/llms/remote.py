@@ -138,7 +138,7 @@ class RemoteChatModel(BaseChatModel):
                     raise
                 if may_retry and wait_to_retry(error):
                     may_retry = False
-                    log.warning("the model server failed (HTTP %s); asking it once more", error.status)
+                    log.warning("the model server failed (%s); asking it once more", _status(error))
                     continue
                 refused = _refusal(error, messages)
                 if refused is None or refused in self._refused:
@@ -210,6 +210,10 @@ def _refusal(error: ServerError, messages: Sequence[BaseMessage]) -> str | None:
     if error.status in (400, 422, 500) and "role" in said and any(m.type == "system" for m in messages):
         return "a system role"
     return None
+
+
+def _status(error: ServerError) -> str:
+    return "no answer" if error.status is None else f"HTTP {error.status}"
 
 
 def _finish_reason(event: dict[str, Any]) -> str | None:
@@ -298,7 +302,7 @@ def _listed(base: str, key: SecretStr | None, timeouts: Timeouts) -> dict[str, i
     except ServerError as error:
         if error.transient or error.status in (None, 401, 403):
             raise
-        log.warning("the model server does not list its models (HTTP %s)", error.status)
+        log.warning("the model server does not list its models (%s)", _status(error))
     except (ValueError, KeyError, TypeError, AttributeError):
         log.warning("the model server's list of models is not one")
     return {}

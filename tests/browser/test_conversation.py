@@ -270,6 +270,12 @@ def test_two_people_see_only_their_own(site: Site, ask: Ask) -> None:
     site.complaints.clear()  # the browser reports the three refusals
 
 
+def test_whoever_just_types_writes_a_question(site: Site) -> None:
+    page = site.open()
+    page.keyboard.type("When?")
+    expect(page.locator("#question textarea")).to_have_value("When?")
+
+
 def test_suggestions_begin_a_conversation(site: Site) -> None:
     page = site.open()
     page.get_by_role("button", name="Who built the lighthouse?").click()

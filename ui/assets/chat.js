@@ -59,6 +59,7 @@ export function mountChat() {
   question().addEventListener("keydown", onKey, { capture: true });
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape" && !byId("stop").disabled) stop();
+    else if (typed(event)) question().focus(); // the letter goes where it was meant
   });
   player.addEventListener("first", ({ detail }) => heard(detail));
   player.addEventListener("change", controls);
@@ -67,6 +68,11 @@ export function mountChat() {
   talk.addEventListener("begin", stop);
   controls();
   open(state.id);
+}
+
+// Whether this is the first letter of a question, by somebody who is nowhere on the page.
+function typed({ key, target, ctrlKey, metaKey, altKey }) {
+  return target === document.body && key.length === 1 && key !== " " && !ctrlKey && !metaKey && !altKey && !talk.on;
 }
 
 // When something else takes room, the end of the conversation stays in sight.

@@ -93,6 +93,7 @@ async function look(event) {
   } finally {
     lookButton.disabled = false;
     lookButton.textContent = ASK;
+    if (document.activeElement === document.body) (prospect.hidden ? lookButton : looked.in_force ? notNow : useButton).focus();
   }
 }
 

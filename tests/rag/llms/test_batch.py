@@ -23,6 +23,7 @@ from rag.llms.choosing import Sampling
 from rag.llms.errors import Busy, GenerationFailed
 from rag.llms.footprint import READ_AT_ONCE
 from rag.llms.local import LocalChatModel
+from rag.llms.pace import Pace
 from rag.llms.ragged import ATTENTION, Part, forward
 from rag.llms.run import Run
 from rag.llms.writers import free_memory
@@ -110,7 +111,8 @@ def test_every_family_writes_as_transformers_does(family: str, penalty: float, t
     assert written == [plain(reference.loaded.model, prompt, 40, penalty) for prompt in prompts]
 
 
-def test_guesses_that_are_right_save_passes(llm: LocalChatModel) -> None:
+def test_guesses_that_are_right_save_passes(llm: LocalChatModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Pace, "writing", lambda pace, tokens: 0.01)  # as if a guess cost nothing
     run = run_of(llm, PASSAGE, limit=200)
     run.looped = False  # what a random model writes soon repeats itself, which is easy to guess
     batch = batch_of(llm)
