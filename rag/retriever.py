@@ -29,6 +29,7 @@ from rag import answerable
 from rag.cancel import current
 from rag.chunks import Chunk
 from rag.comparison import sides
+from rag.manner import without_manner
 from rag.promising import promising, sentences
 from rag.store import ChunkStore, Hit
 from rag.terms import ENGLISH, Word, coverage, idf, language_of, term_set, term_weights
@@ -133,7 +134,7 @@ class HybridRetriever(BaseRetriever):
     def _get_relevant_documents(
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun
     ) -> list[Document]:
-        rankings = self._rankings(query, self.k)
+        rankings = self._rankings(without_manner(query), self.k)
         answered = [each for each in rankings if not self.floor or self._probability(each) >= self.floor]
         documents = self._documents(answered, self.k)
         least = min(_LEAST, self.floor)
