@@ -1,7 +1,8 @@
 """What of an answer reached the person, and from which passages, as a conversation's messages tell it.
 
-A message's `additional_kwargs` may have `interrupted` (True: its text is only what was heard) and `sources`
-([[source, start, end], …]: what the answer cites, in the order of its text, as far as it was written).
+A message's `additional_kwargs` may have `interrupted` (True: its text is only what was heard), `sources`
+([[source, start, end], …]: what the answer cites, in the order of its text, as far as it was written) and
+`standalone` (the question as it was understood).
 It does not know the question that comes next.
 """
 
@@ -23,6 +24,12 @@ _SAME_PLACE = 0.5  # of the shorter of two passages
 
 def was_interrupted(message: BaseMessage) -> bool:
     return message.additional_kwargs.get("interrupted") is True
+
+
+def as_understood(message: BaseMessage) -> str:
+    """The question that an answer answers; empty where its message does not tell."""
+    standalone = message.additional_kwargs.get("standalone")
+    return standalone if isinstance(standalone, str) else ""
 
 
 def as_heard(message: BaseMessage) -> BaseMessage:

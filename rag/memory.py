@@ -20,7 +20,7 @@ from rag.combine import Step
 from rag.correction_place import Correction
 from rag.followup import Resolved, content_words, resolve
 from rag.go_on import Further, asks_on
-from rag.heard import INTERRUPTED, Place, as_heard, heard_places, was_interrupted
+from rag.heard import INTERRUPTED, Place, as_heard, as_understood, heard_places, was_interrupted
 from rag.prompts import CONDENSE, SUMMARY, neutralise
 from rag.tokens import count_tokens, prompt_room
 
@@ -77,7 +77,10 @@ def understand(
     if not turns:
         return Understood(question, lost=True)
     last = turns[-1]
-    asked = _understand(last.question, turns[:-1], llm, on_notice)
+    if last.standalone:
+        asked = Understood(last.standalone)
+    else:
+        asked = _understand(last.question, turns[:-1], llm, on_notice)
     return replace(asked, further=Further(last.told, last.cut, last.heard))
 
 
@@ -140,6 +143,7 @@ class _Said:
     answer: str = ""
     heard: tuple[Place, ...] = ()
     cut: bool = False  # whether the answer broke off
+    standalone: str = ""  # the question as it was understood, where that is known
 
     @property
     def told(self) -> str:
@@ -172,7 +176,8 @@ def _turns(history: Sequence[BaseMessage]) -> list[_Said]:
             before = turns[-1]
             answer = f"{before.told} {as_heard(message).text}".lstrip()
             heard = (*before.heard, *heard_places(message, asked))
-            turns[-1] = _Said(before.question, answer, heard, was_interrupted(message))
+            standalone = before.standalone or as_understood(message)
+            turns[-1] = _Said(before.question, answer, heard, was_interrupted(message), standalone)
     return turns
 
 

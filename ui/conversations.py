@@ -168,7 +168,8 @@ def messages(turns: Sequence[Turn]) -> list[BaseMessage]:
     for turn in turns:
         interrupted = turn.state in {"interrupted", "stopped"}
         if turn.answer or interrupted:
-            known: dict[str, Any] = {"sources": _cited(turn)} | ({"interrupted": True} if interrupted else {})
+            known: dict[str, Any] = {"sources": _cited(turn), "standalone": turn.standalone or turn.question}
+            known |= {"interrupted": True} if interrupted else {}
             history += [HumanMessage(turn.question), AIMessage(turn.answer, additional_kwargs=known)]
     return history
 

@@ -194,3 +194,16 @@ def test_more_is_looked_for_behind_the_passages_that_were_all_told_of() -> None:
 )
 def test_what_a_model_goes_on_with_ends_with_a_whole_word(text: str, whole: str) -> None:
     assert Further(text, cut=True).whole == whole
+
+
+def test_what_was_understood_once_is_not_asked_of_the_model_again() -> None:
+    llm = HashChat(answer=lambda _: "Their stones were sold. [1]")
+    retriever = Noted(passages=[MILL, RUIN], asked=[])
+    responder = Responder("model", RetrievalQA.from_chain_type(llm, retriever=retriever), llm)
+    answer = AIMessage(
+        "It burnt down in", additional_kwargs={"interrupted": True, "standalone": QUESTION, "sources": []}
+    )
+    history = [HumanMessage("Is there a mill?"), AIMessage("Yes."), HumanMessage("And then?  When?"), answer]
+    list(Assistant(lambda _: responder, lambda _: responder).answer("go on", history))
+    assert len(llm.sent) == 1
+    assert retriever.asked == [QUESTION]

@@ -70,11 +70,12 @@ def test_the_history_leaves_out_what_was_not_answered() -> None:
 def test_the_history_has_what_was_heard_of_an_interrupted_answer_and_what_it_cites() -> None:
     passages = tuple(Passage(f"{name}.txt", None, 0, 9, 0.5, name) for name in "ab")
     heard = Turn("c", "The second [2] is", state="interrupted", sources=passages)
-    cut = Turn("d", "", state="interrupted", sources=passages)
+    cut = Turn("d", "", state="interrupted", sources=passages, standalone="And d?")
     _, first, question, second = messages([heard, cut])
-    assert first.additional_kwargs == {"sources": [["b.txt", 0, 9]], "interrupted": True}
+    known = {"sources": [["b.txt", 0, 9]], "interrupted": True, "standalone": "c"}
+    assert first.additional_kwargs == known
     assert (question.content, second.content) == ("d", "")
-    assert second.additional_kwargs == {"sources": [["a.txt", 0, 9]], "interrupted": True}
+    assert second.additional_kwargs == known | {"sources": [["a.txt", 0, 9]], "standalone": "And d?"}
 
 
 def test_the_export_cites() -> None:
