@@ -100,7 +100,7 @@ class HybridRetriever(BaseRetriever):
         return self._documents(self._rankings(query, k), k)
 
     def _rankings(self, query: str, k: int) -> list[Ranking]:
-        most = max(RERANKED, k)
+        query, most = without_manner(query), max(RERANKED, k)
         return [Ranking(side, rank(self.candidates(side), most)) for side in sides(query) or [query]]
 
     def probability(self, query: str) -> float:
@@ -134,7 +134,7 @@ class HybridRetriever(BaseRetriever):
     def _get_relevant_documents(
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun
     ) -> list[Document]:
-        rankings = self._rankings(without_manner(query), self.k)
+        rankings = self._rankings(query, self.k)
         answered = [each for each in rankings if not self.floor or self._probability(each) >= self.floor]
         documents = self._documents(answered, self.k)
         least = min(_LEAST, self.floor)
