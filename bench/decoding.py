@@ -21,6 +21,7 @@ from rag.llms.batch import Batch, Seat
 from rag.llms.choosing import Sampling
 from rag.llms.errors import GenerationFailed
 from rag.llms.plan import where
+from rag.llms.prefixes import in_common
 from rag.llms.ragged import prepare
 from rag.llms.render import render
 from rag.llms.run import Run
@@ -202,14 +203,8 @@ def _greedy(loaded: Loaded, prompts: Sequence[list[int]], work: Work, theirs: Se
         ours = [_write(writer, [prompt], GREEDY, work.tokens)[0] for prompt in some]
         figures |= _single(name, ours)
         pairs = zip(ours, theirs, strict=True)
-        figures[f"{name}_same_tokens"] = [_same(mine.tokens, other.tokens) for mine, other in pairs]
+        figures[f"{name}_same_tokens"] = [in_common(mine.tokens, other.tokens) for mine, other in pairs]
     return figures
-
-
-def _same(one: Sequence[int], other: Sequence[int]) -> int:
-    """How many tokens both begin with."""
-    unequal = (n for n, (mine, its) in enumerate(zip(one, other, strict=False)) if mine != its)
-    return next(unequal, min(len(one), len(other)))
 
 
 # transformers' pipeline, as the tutorials call it

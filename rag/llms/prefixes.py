@@ -47,12 +47,12 @@ class Prefixes:
 
     def _longest(self, prompt: Sequence[int]) -> tuple[int, Beginning | None]:
         """What has most in common with the prompt, and how many tokens."""
-        found = ((_same(kept.tokens, prompt), kept) for kept in self._kept)
+        found = ((in_common(kept.tokens, prompt), kept) for kept in self._kept)
         return max(found, key=lambda pair: pair[0], default=(0, None))
 
     def learn(self, prompt: Sequence[int], cache: KeyValues) -> None:
         """Keep what this prompt, all of which is in `cache`, has in common with one before."""
-        same = min(KEPT, max((_same(seen, prompt) for seen in self._seen), default=0))
+        same = min(KEPT, max((in_common(seen, prompt) for seen in self._seen), default=0))
         known, _ = self._longest(prompt)
         self._seen.append(list(prompt))
         if same >= known + SHORTEST:
@@ -66,7 +66,7 @@ class Prefixes:
         self._kept = ()
 
 
-def _same(one: Sequence[int], other: Sequence[int]) -> int:
+def in_common(one: Sequence[int], other: Sequence[int]) -> int:
     """How many tokens both begin with."""
     for place, (left, right) in enumerate(zip(one, other, strict=False)):
         if left != right:
